@@ -1,0 +1,1 @@
+//! Publishes, consumes and acknowledges over NATS JetStream.

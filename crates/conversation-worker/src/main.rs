@@ -1,0 +1,3 @@
+//! Starts the `conversation-worker` service.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Starts the `gateway` service.
+
+fn main() {}

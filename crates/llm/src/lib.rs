@@ -1,0 +1,1 @@
+//! One normalised, streaming conversation with any model provider.

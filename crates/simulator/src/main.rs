@@ -1,0 +1,3 @@
+//! Starts the `simulator` service.
+
+fn main() {}
