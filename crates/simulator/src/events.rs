@@ -1,0 +1,37 @@
+//! The stream of changes that the chat page and tests watch.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::sync::broadcast;
+
+/// How many events a slow watcher may fall behind before it misses some.
+const BACKLOG: usize = 4096;
+
+/// A broadcast of changes, each a JSON object with a `type`.
+pub struct Events {
+    sender: broadcast::Sender<Arc<str>>,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { sender: broadcast::channel(BACKLOG).0 }
+    }
+}
+
+impl Events {
+    /// Tells every watcher; `detail` must be a JSON object, and gains the key `type`.
+    pub fn send(&self, kind: &str, mut detail: Value) {
+        if self.sender.receiver_count() == 0 {
+            return;
+        }
+        detail["type"] = json!(kind);
+        // Nobody may be listening any more, which is no fault of the sender.
+        drop(self.sender.send(detail.to_string().into()));
+    }
+
+    /// A watcher of everything that is sent from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<str>> {
+        self.sender.subscribe()
+    }
+}

@@ -1,0 +1,4 @@
+//! The simulator, seen from outside.
+
+mod models;
+mod page;

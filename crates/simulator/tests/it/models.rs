@@ -1,0 +1,1 @@
+//! The model wires as a client meets them.
