@@ -89,13 +89,7 @@ words!(
     Own = "own",
     Withdrawn = "withdrawn"
 );
-words!(
-    PlaceKind,
-    "a kind of place",
-    Channel = "channel",
-    InPlace = "in_place",
-    Direct = "direct"
-);
+words!(PlaceKind, "a kind of place", Channel = "channel", InPlace = "in_place", Direct = "direct");
 
 /// What the gateway knows beside the raw event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

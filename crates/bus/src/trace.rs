@@ -1,0 +1,43 @@
+//! Trace context in message headers, after the W3C recommendation "Trace Context".
+
+use async_nats::HeaderMap;
+use opentelemetry::propagation::{Extractor, Injector};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+struct Inject<'a>(&'a mut HeaderMap);
+
+impl Injector for Inject<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        self.0.insert(key, value.as_str());
+    }
+}
+
+struct Extract<'a>(&'a HeaderMap);
+
+impl Extractor for Extract<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(async_nats::HeaderValue::as_str)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.iter().map(|(name, _values)| name.as_ref()).collect()
+    }
+}
+
+/// Writes the current span's context into the headers, where there is one.
+pub(crate) fn inject(headers: &mut HeaderMap) {
+    let context = tracing::Span::current().context();
+    opentelemetry::global::get_text_map_propagator(|propagator| {
+        propagator.inject_context(&context, &mut Inject(headers));
+    });
+}
+
+/// Makes `span` a child of the span that published the message. Call it before entering the span.
+pub(crate) fn continue_in(span: &tracing::Span, headers: &HeaderMap) {
+    let context = opentelemetry::global::get_text_map_propagator(|propagator| {
+        propagator.extract(&Extract(headers))
+    });
+    if let Err(error) = span.set_parent(context) {
+        tracing::debug!(%error, "trace context not continued");
+    }
+}
