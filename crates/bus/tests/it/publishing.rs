@@ -1,0 +1,139 @@
+//! What is published is stored once, through outages and refusals.
+
+use bus::{Bus, Connection, Outgoing, PublishError};
+use tokio_util::sync::CancellationToken;
+
+use crate::{declared, event};
+
+#[tokio::test]
+async fn a_repeated_id_is_stored_once() -> anyhow::Result<()> {
+    let (_server, bus) = declared().await?;
+    let first = bus.publish(&event(7, "hello")).await?;
+    let again = bus.publish(&event(7, "hello")).await?;
+    assert!(!first.duplicate && again.duplicate);
+    assert_eq!(first.sequence, again.sequence);
+    assert_eq!(bus.stream_state("DISCORD_EVENTS").await?.messages, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_repeated_id_is_known_after_the_server_was_killed() -> anyhow::Result<()> {
+    let (mut server, bus) = declared().await?;
+    bus.publish(&event(7, "hello")).await?;
+    server.kill().await?;
+    server.restart().await?;
+    let stop = CancellationToken::new();
+    let again = bus.publish_until_stored(&event(7, "hello"), &stop).await?;
+    assert!(again.duplicate, "the same id must not be stored twice");
+    assert_eq!(bus.stream_state("DISCORD_EVENTS").await?.messages, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_published_while_the_server_is_away_arrives_once_it_is_back() -> anyhow::Result<()>
+{
+    let (mut server, bus) = declared().await?;
+    server.kill().await?;
+    let mut connection = bus.connection();
+    connection.wait_for(|state| matches!(state, Connection::Disconnected { .. })).await?;
+    let publisher = tokio::spawn({
+        let bus = bus.clone();
+        async move {
+            let stop = CancellationToken::new();
+            for number in 0..20 {
+                bus.publish_until_stored(&event(7, &number.to_string()), &stop).await?;
+            }
+            Ok::<(), PublishError>(())
+        }
+    });
+    tokio::task::yield_now().await;
+    server.restart().await?;
+    publisher.await??;
+    assert_eq!(bus.stream_state("DISCORD_EVENTS").await?.messages, 20);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_message_larger_than_the_server_takes_is_refused_for_good() -> anyhow::Result<()> {
+    let (_server, bus) = declared().await?;
+    let mut message = event(7, "large");
+    message.payload = vec![b'x'; 9 * 1024 * 1024].into();
+    let error = bus.publish(&message).await.expect_err("9 MiB do not fit");
+    assert!(matches!(error, PublishError::TooLarge { .. }), "{error}");
+    assert!(!error.is_transient());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_message_larger_than_its_stream_takes_is_refused_for_good() -> anyhow::Result<()> {
+    let (_server, bus) = declared().await?;
+    let message = Outgoing {
+        subject: "conversation.usage.test".to_owned(),
+        payload: vec![b'x'; 100 * 1024].into(),
+        ..Outgoing::default()
+    };
+    let error = bus.publish(&message).await.expect_err("usage records are at most 64 KiB");
+    assert!(matches!(error, PublishError::TooLarge { .. }), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_publisher_that_is_told_to_stop_stops() -> anyhow::Result<()> {
+    let (mut server, bus) = declared().await?;
+    server.kill().await?;
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let error = bus.publish_until_stored(&event(7, "late"), &stop).await.expect_err("stopped");
+    assert_eq!(error, PublishError::Cancelled);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_full_stream_refuses_new_messages_and_keeps_the_old() -> anyhow::Result<()> {
+    let server = bus::server::NatsServer::start_with("").await?;
+    let bus = Bus::connect(server.config("test")).await?;
+    bus.wait_connected().await;
+    bus.declare().await?;
+    // USAGE holds 128 MiB at most; 64 KiB records fill it in about two thousand steps.
+    let record = |number: u32| Outgoing {
+        subject: "conversation.usage.test".to_owned(),
+        id: Some(number.to_string()),
+        payload: vec![b'x'; 63 * 1024].into(),
+        ..Outgoing::default()
+    };
+    let mut stored = 0;
+    let refusal = loop {
+        match bus.publish(&record(stored)).await {
+            Ok(_) => stored += 1,
+            Err(error) => break error,
+        }
+        assert!(stored < 4000, "the stream's limit was never reached");
+    };
+    assert!(matches!(refusal, PublishError::Full(_)), "{refusal}");
+    assert!(refusal.is_transient());
+    let state = bus.stream_state("USAGE").await?;
+    assert_eq!((state.first_sequence, state.messages), (1, u64::from(stored)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn declaring_again_changes_nothing() -> anyhow::Result<()> {
+    let (_server, bus) = declared().await?;
+    bus.publish(&event(7, "hello")).await?;
+    let before = bus.stream_state("DISCORD_EVENTS").await?;
+    bus.declare().await?;
+    assert_eq!(bus.stream_state("DISCORD_EVENTS").await?, before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn half_of_a_login_is_a_settings_fault() {
+    let config = bus::BusConfig {
+        url: "nats://127.0.0.1:1".to_owned(),
+        service: "test".to_owned(),
+        user: Some("someone".to_owned()),
+        password: None,
+    };
+    let error = Bus::connect(config).await.expect_err("a user without a password");
+    assert!(error.to_string().contains("NATS_PASSWORD"), "{error}");
+}
