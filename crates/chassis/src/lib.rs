@@ -1,1 +1,34 @@
 //! What every service stands on: settings, telemetry, probes, shutdown.
+//!
+//! A service's `main.rs` is a single call:
+//!
+//! ```no_run
+//! # struct Config;
+//! # impl Config { fn read(_: &mut chassis::Reader) -> Option<Config> { Some(Config) } }
+//! # async fn run(_: chassis::Context, _: Config) -> anyhow::Result<()> { Ok(()) }
+//! fn main() -> std::process::ExitCode {
+//!     chassis::main(chassis::service!(), Config::read, run)
+//! }
+//! ```
+//!
+//! This crate owns the environment, the log, the metrics recorder, the health listener and the
+//! process's exit code. It knows nothing of Discord, NATS, models or databases.
+
+pub mod health;
+pub mod lifecycle;
+pub mod metrics;
+pub mod settings;
+pub mod telemetry;
+
+pub use health::{Check, Health, Outcome};
+pub use lifecycle::{Context, ServiceInfo, main};
+pub use secrecy::{ExposeSecret, SecretString};
+pub use settings::{Common, Faults, NatsSettings, OnFault, Reader, Source};
+
+/// Names the calling crate: its package name and version as a [`ServiceInfo`].
+#[macro_export]
+macro_rules! service {
+    () => {
+        $crate::ServiceInfo { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") }
+    };
+}

@@ -1,0 +1,119 @@
+//! A report is the state of all checks at one moment, as `/health` answers it.
+
+use jiff::Timestamp;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::Headline;
+use super::check::{Entry, Outcome};
+use crate::lifecycle::ServiceInfo;
+use crate::telemetry::redact_text;
+
+/// The state of all checks at one moment.
+pub(super) struct Report {
+    service: ServiceInfo,
+    outcomes: Vec<(String, Outcome)>,
+    headlines: Vec<Headline>,
+    draining: bool,
+    timestamp: Timestamp,
+}
+
+impl Report {
+    pub(super) fn new(
+        service: ServiceInfo,
+        entries: &[Entry],
+        headlines: Vec<Headline>,
+        draining: bool,
+    ) -> Self {
+        let outcomes = entries.iter().map(|entry| (entry.name.clone(), entry.outcome())).collect();
+        Self { service, outcomes, headlines, draining, timestamp: Timestamp::now() }
+    }
+
+    pub(super) fn is_healthy(&self) -> bool {
+        !self.outcomes.iter().any(|(_, outcome)| outcome.is_failing())
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        !self.draining && self.is_healthy()
+    }
+
+    pub(super) fn into_outcomes(self) -> Vec<(String, Outcome)> {
+        self.outcomes
+    }
+
+    /// The names of the failing checks.
+    pub(super) fn failing(&self) -> Vec<&str> {
+        self.outcomes
+            .iter()
+            .filter(|(_, outcome)| outcome.is_failing())
+            .map(|(name, _)| name.as_str())
+            .collect()
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// The state as Prometheus gauges: 1 for a check that does not fail.
+    pub(super) fn to_metrics(&self) -> String {
+        use std::fmt::Write as _;
+        let mut text = String::from(
+            "# HELP health_check_ok Whether a check does not fail.\n# TYPE health_check_ok gauge\n",
+        );
+        for (name, outcome) in &self.outcomes {
+            let value = u8::from(!outcome.is_failing());
+            let name = name.replace('\\', r"\\").replace('"', "\\\"").replace('\n', " ");
+            writeln!(text, "health_check_ok{{check=\"{name}\"}} {value}")
+                .expect("a string takes any text");
+        }
+        text
+    }
+
+    /// The headline's word; a headline without its check counts as bad.
+    fn headline<'a>(&self, headline: &'a Headline) -> &'a str {
+        let outcome = self.outcomes.iter().find(|(name, _)| *name == headline.name);
+        match outcome {
+            Some((_, outcome)) if !outcome.is_failing() => &headline.good,
+            _ => &headline.bad,
+        }
+    }
+}
+
+/// The order of the first fields is a promise to those who read it, so it is written by hand.
+impl Serialize for Report {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        let status = if self.is_healthy() { "healthy" } else { "unhealthy" };
+        map.serialize_entry("status", status)?;
+        for headline in &self.headlines {
+            map.serialize_entry(&headline.name, self.headline(headline))?;
+        }
+        map.serialize_entry("timestamp", &format!("{:.3}", self.timestamp))?;
+        map.serialize_entry("version", self.service.version)?;
+        map.serialize_entry("service", self.service.name)?;
+        map.serialize_entry("checks", &Checks(&self.outcomes))?;
+        map.end()
+    }
+}
+
+struct Checks<'a>(&'a [(String, Outcome)]);
+
+impl Serialize for Checks<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, outcome)| (name, Shown(outcome))))
+    }
+}
+
+struct Shown<'a>(&'a Outcome);
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("status", self.0.status())?;
+        if let Some((reason, remedy)) = self.0.explanation() {
+            // A reason often quotes an error, and an error may quote a URL with a password.
+            map.serialize_entry("reason", redact_text(reason).as_ref())?;
+            map.serialize_entry("remedy", redact_text(remedy).as_ref())?;
+        }
+        map.end()
+    }
+}

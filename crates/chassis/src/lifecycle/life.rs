@@ -1,0 +1,295 @@
+//! One life of a service, from its settings to its exit code.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::context::{Context, Server};
+use super::signals::Signals;
+use super::{EXIT_FAILURE, ServiceInfo, complain, files, install_crypto_provider, listen, refuse};
+use crate::metrics::Metrics;
+use crate::settings::{Common, Faults, OnFault, Reader, Source};
+use crate::telemetry::{self, LogError};
+
+const WORKER_THREADS: usize = 2;
+/// How long the runtime waits at the end for blocking work, such as a file being written.
+const RUNTIME_STOP_MAX: Duration = Duration::from_secs(1);
+/// How often a taken port is tried again when the service is to stay up.
+const BIND_RETRY: Duration = Duration::from_secs(5);
+
+/// Reads the settings, starts telemetry and runtime, lives, and flushes.
+pub(super) fn live<T, R, F>(
+    service: ServiceInfo,
+    source: Source,
+    parse: impl Fn(&mut Reader) -> Option<T>,
+    run: R,
+) -> ExitCode
+where
+    R: FnOnce(Context, T) -> F,
+    F: Future<Output = anyhow::Result<()>>,
+{
+    install_crypto_provider();
+    let mut reader = Reader::new(source);
+    let common = Common::read(&mut reader);
+    let config = parse(&mut reader);
+    let mut config = reader.finish(config);
+    if let (Err(faults), OnFault::Exit) = (&config, common.on_fault) {
+        return refuse(service, faults);
+    }
+    let guard = match telemetry::init(service, &common.log) {
+        Ok(guard) => guard,
+        Err(LogError::Directory(faults)) if common.on_fault == OnFault::Stay => {
+            config = Err(joined(config.err(), faults));
+            let stdout_only = telemetry::LogConfig { directory: None, ..common.log.clone() };
+            match telemetry::init(service, &stdout_only) {
+                Ok(guard) => guard,
+                Err(error) => return refuse(service, &error.into()),
+            }
+        }
+        Err(error) => return refuse(service, &error.into()),
+    };
+    let code = in_runtime(service, common, config, run);
+    drop(guard);
+    code
+}
+
+fn joined(before: Option<Faults>, faults: Faults) -> Faults {
+    let mut all = before.unwrap_or_default();
+    all.append(faults);
+    all
+}
+
+fn in_runtime<T, R, F>(
+    service: ServiceInfo,
+    common: Common,
+    config: Result<T, Faults>,
+    run: R,
+) -> ExitCode
+where
+    R: FnOnce(Context, T) -> F,
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKER_THREADS)
+        .thread_name(service.name)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(fatal = true, "failed to start the runtime: {error}");
+            return ExitCode::from(EXIT_FAILURE);
+        }
+    };
+    // The panic hook has logged the panic; what is left is a plain exit code after the flush.
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on(Life::new(service, common).lead(config, run))
+    }));
+    runtime.shutdown_timeout(RUNTIME_STOP_MAX);
+    match outcome {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => {
+            tracing::error!(fatal = true, "failed to {error:#}");
+            complain(service, &format!("failed to {error:#}"));
+            ExitCode::from(EXIT_FAILURE)
+        }
+        Err(_panic) => ExitCode::from(EXIT_FAILURE),
+    }
+}
+
+/// What has to be at hand from the first bind to the last flush.
+struct Life {
+    service: ServiceInfo,
+    common: Common,
+}
+
+impl Life {
+    fn new(service: ServiceInfo, common: Common) -> Self {
+        Self { service, common }
+    }
+
+    async fn lead<T, R, F>(self, config: Result<T, Faults>, run: R) -> anyhow::Result<ExitCode>
+    where
+        R: FnOnce(Context, T) -> F,
+        F: Future<Output = anyhow::Result<()>>,
+    {
+        let mut signals = Signals::take_over().context("take over SIGTERM and SIGINT")?;
+        let metrics = Metrics::install().context("install the metrics recorder")?;
+        let (listener, config) = match self.open_listener(&mut signals, config).await {
+            Opened::Listening(listener, config) => (listener, config),
+            Opened::Refused(faults) => return Ok(refuse(self.service, &faults)),
+            Opened::ToldToStop => return Ok(ExitCode::SUCCESS),
+        };
+        let common = self.common.clone();
+        let shutdown = CancellationToken::new();
+        let (context, server) =
+            Context::open(self.service, common, listener, &metrics, shutdown.clone())
+                .context("read the listener's address")?;
+        let upkeep = tokio::spawn(metrics.upkeep(shutdown.child_token()));
+        let service = self.service;
+        tracing::info!(
+            service.address = %context.address,
+            git_sha = super::GIT_SHA.unwrap_or("unknown"),
+            "{} {} is up",
+            service.name,
+            service.version
+        );
+        let code = self.work(context, config, run, &mut signals).await;
+        shutdown.cancel();
+        upkeep.abort();
+        self.end(server).await;
+        Ok(code)
+    }
+
+    /// Binds the listener and announces its address. A failure is final, or a wait for a better
+    /// moment, as the settings say.
+    async fn open_listener<T>(
+        &self,
+        signals: &mut Signals,
+        config: Result<T, Faults>,
+    ) -> Opened<T> {
+        let ready_file = self.common.ready_file.as_deref();
+        let stay = self.common.on_fault == OnFault::Stay;
+        let mut config = config;
+        if let Some(Err(faults)) = ready_file.map(files::remove_stale) {
+            if !stay {
+                return Opened::Refused(faults);
+            }
+            config = Err(joined(config.err(), faults));
+        }
+        let listener = loop {
+            let faults = match listen::bind(self.common.health_listen).await {
+                Ok(listener) => break listener,
+                Err(faults) => faults,
+            };
+            if !stay {
+                return Opened::Refused(faults);
+            }
+            tracing::error!("{}; trying again until it can be had", faults.one_line());
+            tokio::select! {
+                _ = signals.next() => return Opened::ToldToStop,
+                () = tokio::time::sleep(BIND_RETRY) => {}
+            }
+        };
+        let announced = match (ready_file, listener.local_addr()) {
+            (Some(path), Ok(address)) => files::announce(path, address),
+            _ => Ok(()),
+        };
+        match announced {
+            Ok(()) => Opened::Listening(listener, config),
+            Err(faults) if stay => Opened::Listening(listener, Err(joined(config.err(), faults))),
+            Err(faults) => Opened::Refused(faults),
+        }
+    }
+
+    /// Does the service's work until it ends, is told to stop, or is at fault.
+    async fn work<T, R, F>(
+        &self,
+        context: Context,
+        config: Result<T, Faults>,
+        run: R,
+        signals: &mut Signals,
+    ) -> ExitCode
+    where
+        R: FnOnce(Context, T) -> F,
+        F: Future<Output = anyhow::Result<()>>,
+    {
+        let config = match config {
+            Ok(config) => config,
+            Err(faults) => return stay_up(&context, &faults, signals).await,
+        };
+        let mut work = pin!(run(context.clone(), config));
+        let result = tokio::select! {
+            result = &mut work => result,
+            name = signals.next() => {
+                tracing::info!(signal = name, "stopping");
+                context.health.drain();
+                context.shutdown.cancel();
+                tokio::select! {
+                    result = &mut work => result,
+                    code = self.impatience(signals) => return code,
+                }
+            }
+        };
+        let Err(error) = result else {
+            tracing::info!("stopped");
+            return ExitCode::SUCCESS;
+        };
+        if let Some(faults) = error.downcast_ref::<Faults>()
+            && !context.shutdown.is_cancelled()
+        {
+            return match self.common.on_fault {
+                OnFault::Stay => stay_up(&context, faults, signals).await,
+                OnFault::Exit => refuse(self.service, faults),
+            };
+        }
+        tracing::error!(fatal = true, "failed to {error:#}");
+        ExitCode::from(EXIT_FAILURE)
+    }
+
+    /// Ends when a drain has taken too long or somebody insists.
+    async fn impatience(&self, signals: &mut Signals) -> ExitCode {
+        let grace = self.common.shutdown_grace;
+        tokio::select! {
+            () = tokio::time::sleep(grace) => {
+                let grace_seconds = grace.as_secs_f64();
+                tracing::error!(
+                    grace_seconds,
+                    "work did not stop within the grace period; raise SHUTDOWN_GRACE_SECONDS if it \
+                     needs longer"
+                );
+            }
+            name = signals.next() => {
+                tracing::warn!(signal = name, "told to stop a second time, ending at once");
+            }
+        }
+        ExitCode::from(EXIT_FAILURE)
+    }
+
+    async fn end(&self, server: Server) {
+        server.stop().await;
+        if let Some(Err(faults)) = self.common.ready_file.as_deref().map(files::remove_stale) {
+            tracing::warn!("{}", faults.one_line());
+        }
+    }
+}
+
+/// What became of the attempt to listen.
+enum Opened<T> {
+    /// The listener stands; the settings may have gained a fault.
+    Listening(TcpListener, Result<T, Faults>),
+    /// The service must not go on.
+    Refused(Faults),
+    /// A signal came first.
+    ToldToStop,
+}
+
+/// Names every fault on `/health` and in one log line, and waits to be stopped.
+async fn stay_up(context: &Context, faults: &Faults, signals: &mut Signals) -> ExitCode {
+    for (index, fault) in faults.iter().enumerate() {
+        let earlier = faults.iter().take(index).filter(|other| other.key == fault.key).count();
+        let name = match earlier {
+            0 => format!("settings.{}", fault.key),
+            _ => format!("settings.{}.{}", fault.key, earlier + 1),
+        };
+        let outcome = crate::health::Outcome::failing(
+            format!("{} {}", fault.key, fault.problem),
+            fault.remedy.to_string(),
+        );
+        context.health.computed(&name, move || outcome.clone());
+    }
+    tracing::error!(
+        faults = faults.len(),
+        "configuration is at fault, staying up unready until it is corrected and the service is \
+         started again: {}",
+        faults.one_line()
+    );
+    let name = signals.next().await;
+    tracing::info!(signal = name, "stopped");
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,331 @@
+//! The reader turns raw values into typed ones and gathers every fault on the way.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::fault::{Fault, Faults, Hint};
+use super::source::{CONFIG_KEY, RawValue, Source};
+
+/// How much of an offending value a message repeats.
+const SHOWN_CHARACTERS_MAX: usize = 60;
+/// A secret longer than this is a wrong file, not a secret.
+const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// A setting the code asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Its environment name, e.g. `HEALTH_LISTEN`.
+    pub name: String,
+    /// What is taken when it is unset; `None` when there is no default.
+    pub default: Option<String>,
+    /// Whether `<name>_FILE` is accepted and the value is never shown.
+    pub secret: bool,
+    /// Whether the service refuses to start without it.
+    pub required: bool,
+}
+
+/// Reads settings from a [`Source`] and remembers every key and every fault.
+#[derive(Debug)]
+pub struct Reader {
+    source: Source,
+    keys: Vec<Key>,
+    faults: Faults,
+}
+
+impl Reader {
+    /// A reader over `source`, whose own faults (an unreadable TOML file) are already counted.
+    pub fn new(mut source: Source) -> Self {
+        let faults = source.take_faults();
+        let mut reader = Self { source, keys: Vec::new(), faults };
+        reader.note(CONFIG_KEY, None, false, false);
+        reader
+    }
+
+    /// A value without which the service cannot start. `hint` says where to get it.
+    pub fn required<T>(&mut self, key: &str, hint: impl Into<Hint>) -> Option<T>
+    where
+        T: FromStr<Err: Display>,
+    {
+        self.note(key, None, false, true);
+        let hint = hint.into();
+        match self.raw(key) {
+            Ok(Some(raw)) => self.parse(key, &raw, Some(hint)),
+            Ok(None) => {
+                self.fault(key, "is not set", hint);
+                None
+            }
+            Err(()) => None,
+        }
+    }
+
+    /// A value that may be absent. `None` is absence or a recorded fault.
+    pub fn optional<T>(&mut self, key: &str) -> Option<T>
+    where
+        T: FromStr<Err: Display>,
+    {
+        self.note(key, None, false, false);
+        let raw = self.raw(key).ok()??;
+        self.parse(key, &raw, None)
+    }
+
+    /// A value with a default. On a fault the default is returned too, and the fault recorded.
+    pub fn or<T>(&mut self, key: &str, default: T) -> T
+    where
+        T: FromStr<Err: Display> + Display,
+    {
+        self.note(key, Some(default.to_string()), false, false);
+        match self.raw(key) {
+            Ok(Some(raw)) => self.parse(key, &raw, None).unwrap_or(default),
+            Ok(None) | Err(()) => default,
+        }
+    }
+
+    /// A value with a default that must lie within `range`, both ends included.
+    pub fn in_range<T>(&mut self, key: &str, default: T, range: RangeInclusive<T>) -> T
+    where
+        T: FromStr<Err: Display> + Display + PartialOrd,
+    {
+        self.note(key, Some(default.to_string()), false, false);
+        let Ok(Some(raw)) = self.raw(key) else { return default };
+        let Some(value) = self.parse::<T>(key, &raw, None) else { return default };
+        if range.contains(&value) {
+            return value;
+        }
+        let remedy = format!("choose a value from {} to {}", range.start(), range.end());
+        self.fault(key, format!("is {value}, out of range"), remedy);
+        default
+    }
+
+    /// A path with a default.
+    pub fn path_or(&mut self, key: &str, default: &str) -> PathBuf {
+        PathBuf::from(self.or(key, default.to_owned()))
+    }
+
+    /// A length of time given in seconds, fractions allowed (`0.5`), at most ten years.
+    pub fn duration_seconds(&mut self, key: &str, default: Duration) -> Duration {
+        const SECONDS_MAX: f64 = 10.0 * 365.25 * 86_400.0;
+        let seconds = self.in_range(key, default.as_secs_f64(), 0.0..=SECONDS_MAX);
+        Duration::try_from_secs_f64(seconds).unwrap_or(default)
+    }
+
+    /// A comma-separated list (or a TOML array); unset is empty, spaces around items are dropped.
+    pub fn list<T>(&mut self, key: &str) -> Vec<T>
+    where
+        T: FromStr<Err: Display>,
+    {
+        self.note(key, None, false, false);
+        let Ok(Some(raw)) = self.raw(key) else { return Vec::new() };
+        let mut items = Vec::new();
+        for item in raw.text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+            let item = RawValue { text: item.to_owned(), origin: raw.origin.clone() };
+            items.extend(self.parse::<T>(key, &item, None));
+        }
+        items
+    }
+
+    /// A secret without which the service cannot start, from `<key>` or the file `<key>_FILE`.
+    pub fn secret(&mut self, key: &str, hint: impl Into<Hint>) -> Option<SecretString> {
+        self.note(key, None, true, true);
+        match self.raw_secret(key) {
+            Ok(Some(secret)) => Some(secret),
+            Ok(None) => {
+                let hint = hint.into();
+                self.fault(key, format!("is not set, nor is {key}_FILE"), hint);
+                None
+            }
+            Err(()) => None,
+        }
+    }
+
+    /// A secret that may be absent. `None` is absence or a recorded fault.
+    pub fn optional_secret(&mut self, key: &str) -> Option<SecretString> {
+        self.note(key, None, true, false);
+        self.raw_secret(key).ok().flatten()
+    }
+
+    /// Records a fault the caller found, such as two settings that contradict each other.
+    pub fn fault(&mut self, key: &str, problem: impl Into<String>, remedy: impl Into<Hint>) {
+        let problem = problem.into();
+        self.faults.push(Fault { key: key.to_owned(), problem, remedy: remedy.into() });
+    }
+
+    /// Every key asked for so far, in order.
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// Whether a fault has been recorded so far.
+    pub fn has_faults(&self) -> bool {
+        !self.faults.is_empty()
+    }
+
+    /// Ends the reading: `value` if nothing is wrong, else every fault, unknown TOML keys included.
+    pub fn finish<T>(mut self, value: Option<T>) -> Result<T, Faults> {
+        self.refuse_unknown_keys();
+        match value {
+            Some(value) if self.faults.is_empty() => Ok(value),
+            None if self.faults.is_empty() => Err(Faults::one(
+                "settings",
+                "were refused without a reason",
+                "report this as a bug: reading settings gave up without recording a fault",
+            )),
+            _ => Err(self.faults),
+        }
+    }
+
+    fn note(&mut self, key: &str, default: Option<String>, secret: bool, required: bool) {
+        if self.keys.iter().all(|known| known.name != key) {
+            self.keys.push(Key { name: key.to_owned(), default, secret, required });
+        }
+    }
+
+    /// The raw value; `Err` when a fault was recorded instead.
+    fn raw(&mut self, key: &str) -> Result<Option<RawValue>, ()> {
+        self.source.get(key).map_err(|fault| self.faults.push(fault))
+    }
+
+    fn parse<T>(&mut self, key: &str, raw: &RawValue, hint: Option<Hint>) -> Option<T>
+    where
+        T: FromStr<Err: Display>,
+    {
+        match raw.text.trim().parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let origin =
+                    raw.origin.as_ref().map(|origin| format!(" ({origin})")).unwrap_or_default();
+                let shown = shorten(&raw.text);
+                let remedy = hint.unwrap_or_else(|| expectation::<T>().into());
+                self.fault(key, format!("is \"{shown}\"{origin}: {error}"), remedy);
+                None
+            }
+        }
+    }
+
+    fn raw_secret(&mut self, key: &str) -> Result<Option<SecretString>, ()> {
+        let file_key = format!("{key}_FILE");
+        let direct = self.raw(key)?;
+        let file = self.raw(&file_key)?;
+        match (direct, file) {
+            (Some(_), Some(_)) => {
+                self.fault(key, format!("and {file_key} are both set"), "keep one of the two");
+                Err(())
+            }
+            (Some(raw), None) => Ok(Some(raw.text.trim().into())),
+            (None, Some(path)) => self.read_secret_file(&file_key, path.text.trim()).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn read_secret_file(&mut self, file_key: &str, path: &str) -> Result<SecretString, ()> {
+        let size = std::fs::metadata(path).map(|metadata| metadata.len());
+        if let Ok(size) = size
+            && size > SECRET_FILE_BYTES_MAX
+        {
+            let problem = format!("names {path}, which has {size} bytes");
+            self.fault(file_key, problem, "name a file that holds the secret and nothing else");
+            return Err(());
+        }
+        match std::fs::read_to_string(path) {
+            Ok(text) if text.trim().is_empty() => {
+                let problem = format!("names {path}, which is empty");
+                self.fault(file_key, problem, "write the secret into the file");
+                Err(())
+            }
+            Ok(text) => Ok(text.trim().into()),
+            Err(error) => {
+                let problem = format!("names {path}, which cannot be read: {error}");
+                let remedy = "create the file and let this user read it \
+                              (in Compose: declare it under `secrets`)";
+                self.fault(file_key, problem, remedy);
+                Err(())
+            }
+        }
+    }
+
+    fn refuse_unknown_keys(&mut self) {
+        let known: BTreeSet<String> = self
+            .keys
+            .iter()
+            .flat_map(|key| {
+                let file = key.secret.then(|| format!("{}_FILE", key.name));
+                std::iter::once(key.name.clone()).chain(file)
+            })
+            .collect();
+        let unknown: Vec<(String, String)> = self
+            .source
+            .file_keys()
+            .filter(|(key, _)| !known.contains(*key))
+            .map(|(key, written)| (key.to_owned(), written.to_owned()))
+            .collect();
+        for (key, written) in unknown {
+            let remedy = match nearest(&key, &known) {
+                Some(near) => format!("did you mean {near}? otherwise remove it"),
+                None => "remove it; --help lists every setting".to_owned(),
+            };
+            self.fault(&key, format!("({written}) is not a setting of this service"), remedy);
+        }
+    }
+}
+
+/// The keys that [`Common`](super::Common) and `parse` ask for, to hold `.env.example` to the code.
+pub fn keys_of<T>(parse: impl FnOnce(&mut Reader) -> Option<T>) -> Vec<Key> {
+    let mut reader = Reader::new(Source::empty());
+    super::Common::read(&mut reader);
+    drop(parse(&mut reader));
+    reader.keys
+}
+
+fn shorten(value: &str) -> String {
+    if value.chars().count() <= SHOWN_CHARACTERS_MAX {
+        return value.to_owned();
+    }
+    let start: String = value.chars().take(SHOWN_CHARACTERS_MAX).collect();
+    format!("{start}…")
+}
+
+/// What a type's values look like, for the remedy of a value that could not be parsed.
+fn expectation<T>() -> String {
+    let name = std::any::type_name::<T>();
+    match name {
+        "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => {
+            "write a whole number, zero or more, without a sign".to_owned()
+        }
+        "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => "write a whole number".to_owned(),
+        "f32" | "f64" => "write a number such as 2 or 0.5".to_owned(),
+        "bool" => "write true or false".to_owned(),
+        _ if name.ends_with("SocketAddr") => "write ADDRESS:PORT, such as 0.0.0.0:8080".to_owned(),
+        _ => "correct the value; --help lists every setting and its default".to_owned(),
+    }
+}
+
+/// The known key most like `key`, if one is like enough to be meant.
+fn nearest<'a>(key: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|candidate| (distance(key, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3)
+        .min()
+        .map(|(_, candidate)| candidate.as_str())
+}
+
+/// Edit distance over characters, with one row of memory.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (index, from) in left.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = index + 1;
+        for (column, to) in right.iter().enumerate() {
+            let substitution = diagonal + usize::from(from != *to);
+            diagonal = row[column + 1];
+            row[column + 1] = substitution.min(row[column] + 1).min(diagonal + 1);
+        }
+    }
+    row[right.len()]
+}
