@@ -1,3 +1,91 @@
 //! The chores of the workspace, run as `cargo xtask <chore>`.
+//!
+//! Owns everything between a fresh checkout and a running system: finding a nats-server, running
+//! the tests, the checks of CI and the demo. It never holds logic of the services themselves, and
+//! nothing outside this crate depends on it.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod debian;
+mod deny;
+mod external;
+mod fault;
+mod interrupt;
+mod nats;
+mod python;
+mod say;
+mod suite;
+mod surroundings;
+mod tidy;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// The chores of the Kotonoha workspace.
+#[derive(Debug, Parser)]
+#[command(name = "xtask", bin_name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Run the whole test suite; arguments after `--` go to the test runner.
+    Test {
+        /// Filters and options for the test runner.
+        #[arg(last = true)]
+        filter: Vec<OsString>,
+    },
+    /// Run everything CI runs: fmt, tidy, deny, clippy, docs, test, demo.
+    Ci,
+    /// Check the rules of this codebase that no compiler knows.
+    Tidy,
+    /// Check licences, sources, advisories and which crate may use what.
+    Deny,
+    /// Print the path of a suitable nats-server, fetching one if there is none.
+    NatsServer,
+    /// Become the given command, and die with the process that started it.
+    #[command(hide = true)]
+    Leash(interrupt::Leash),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            say::aside(error.to_string().trim_end());
+            return ExitCode::from(fault::USAGE);
+        }
+        Err(help) => {
+            say::line(help.to_string().trim_end());
+            return ExitCode::SUCCESS;
+        }
+    };
+    match run(cli.chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if let Some(message) = fault::message(&error) {
+                say::aside(&message);
+            }
+            ExitCode::from(fault::exit_code(&error))
+        }
+    }
+}
+
+fn run(chore: Chore) -> Result<()> {
+    match chore {
+        Chore::Test { filter } => suite::run(&filter),
+        Chore::Ci => Ok(()),
+        Chore::Tidy => tidy::run(),
+        Chore::Deny => deny::run(),
+        Chore::NatsServer => {
+            say::line(&nats::provide()?.path.display().to_string());
+            Ok(())
+        }
+        Chore::Leash(leash) => leash.become_command(),
+    }
+}

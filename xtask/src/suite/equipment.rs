@@ -1,0 +1,100 @@
+//! What the tests stand on: the built programs, a nats-server, a browser, another Discord library.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::debian;
+use crate::external;
+use crate::fault::Interrupted;
+use crate::nats;
+use crate::python;
+use crate::say;
+use crate::surroundings::{self, System};
+
+/// A Discord library that is not ours, to hold the simulator to.
+const CLIENT_LIBRARY: &str = "discord.py==2.7.1";
+/// What the page tests drive, and fonts so that Japanese has its real widths.
+const BROWSER_PACKAGES: [&str; 3] = ["chromium", "chromium-driver", "fonts-noto-cjk"];
+
+/// The real things tests run against, found or fetched.
+#[derive(Debug)]
+pub(crate) struct Equipment {
+    /// Cargo's target folder.
+    pub(crate) target_folder: PathBuf,
+    workspace: PathBuf,
+    nats_server: PathBuf,
+    client_environment: Option<PathBuf>,
+}
+
+impl Equipment {
+    /// Finds, fetches and builds. What only some tests need may be missing: they then say so.
+    pub(crate) fn gather(workspace: &Path) -> Result<Self> {
+        let server = nats::provide()?;
+        say::aside(&format!("nats-server {} at {}", server.version, server.path.display()));
+        optional("the browser", browser())?;
+        let client_environment =
+            optional("discord.py", python::environment("client-venv", &[CLIENT_LIBRARY], &[]))?;
+        let equipment = Self {
+            target_folder: target_folder(workspace)?,
+            workspace: workspace.to_path_buf(),
+            nats_server: server.path,
+            client_environment,
+        };
+        // Not ourselves: the program that is running need not be replaced.
+        let mut build = equipment.cargo("build");
+        external::show(build.args(["--workspace", "--exclude", "xtask", "--bins"]))?;
+        Ok(equipment)
+    }
+
+    /// Cargo in the workspace, with the names under which tests find the real things.
+    pub(crate) fn cargo(&self, verb: &str) -> Command {
+        let mut command = Command::new("cargo");
+        command
+            .arg(verb)
+            .current_dir(&self.workspace)
+            .env("KOTONOHA_BIN_DIR", self.target_folder.join("debug"))
+            .env(nats::VARIABLE, &self.nats_server);
+        if let Some(folder) = &self.client_environment {
+            command.env("KOTONOHA_CLIENT_VENV", folder);
+        }
+        command
+    }
+}
+
+/// The folder cargo builds into, wherever the person put it.
+pub(crate) fn target_folder(workspace: &Path) -> Result<PathBuf> {
+    let mut metadata = Command::new("cargo");
+    metadata.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(workspace);
+    let text = external::quiet(&mut metadata)?;
+    let value: serde_json::Value = serde_json::from_str(&text).context("read cargo's metadata")?;
+    let folder = value["target_directory"].as_str().context("find cargo's target folder")?;
+    Ok(PathBuf::from(folder))
+}
+
+/// Goes on without a thing that only some tests need, after saying why it is missing.
+fn optional<T>(name: &str, result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(thing) => Ok(Some(thing)),
+        Err(error) if error.is::<Interrupted>() => Err(error),
+        Err(error) => {
+            say::aside(&format!("going on without {name}: {error:#}"));
+            Ok(None)
+        }
+    }
+}
+
+fn browser() -> Result<()> {
+    let there =
+        |names: &[&str]| names.iter().any(|name| surroundings::find_on_path(name).is_some());
+    if there(&["chromium", "chromium-browser", "google-chrome"]) && there(&["chromedriver"]) {
+        return Ok(());
+    }
+    // Ubuntu's `chromium` is a hollow package that asks for snap.
+    anyhow::ensure!(
+        surroundings::system() == System::Debian && debian::can_install(),
+        "install Chromium and its chromedriver with this system's package manager"
+    );
+    debian::install(&BROWSER_PACKAGES)
+}
