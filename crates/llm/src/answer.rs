@@ -46,6 +46,7 @@ pub struct Answer {
     total: Pin<Box<Sleep>>,
     /// For the headers first, then for the next piece, at last for the trailer.
     quiet: Pin<Box<Sleep>>,
+    in_trailer: bool,
     ready: VecDeque<Event>,
     /// The end, held back until everything before it was taken.
     end: Option<Result<Event, Failure>>,
@@ -107,6 +108,7 @@ impl Answer {
             total: Box::pin(sleep_until(started + total)),
             quiet: Box::pin(sleep_until(started + provider.timeouts.headers)),
             provider,
+            in_trailer: false,
             ready: VecDeque::new(),
             end: None,
             head: None,
@@ -175,7 +177,7 @@ impl Stream for Answer {
         let this = self.get_mut();
         loop {
             if this.end.is_none() && this.is_running() {
-                this.check_clocks(cx);
+                this.check_deadline(cx);
             }
             if let Some(event) = this.ready.pop_front() {
                 return Poll::Ready(Some(Ok(this.note(event))));
@@ -186,7 +188,12 @@ impl Stream for Answer {
             if !this.is_running() {
                 return Poll::Ready(None);
             }
-            ready!(this.poll_step(cx));
+            if this.poll_step(cx).is_pending() {
+                // Only asked when there is nothing to read: a caller that was busy elsewhere
+                // must not take what waited for it for silence.
+                ready!(this.quiet.as_mut().poll(cx));
+                this.fall_silent();
+            }
         }
     }
 }
@@ -204,24 +211,26 @@ impl Answer {
         event
     }
 
-    /// Ends the call when it was cancelled or a clock ran out.
-    fn check_clocks(&mut self, cx: &mut Context<'_>) {
+    /// Ends the call when it was cancelled or its whole time is over.
+    fn check_deadline(&mut self, cx: &mut Context<'_>) {
         if self.cancelled.as_mut().poll(cx).is_ready() {
             // Whoever cancels wants nothing more, not even what is already here.
             self.ready.clear();
             self.stop(Err(Failure::new(ErrorKind::Cancelled, "cancelled by the caller")));
-            return;
+        } else if self.total.as_mut().poll(cx).is_ready() {
+            self.run_out(Phase::Total, "the whole answer took too long");
         }
-        let phase = if self.total.as_mut().poll(cx).is_ready() {
-            Phase::Total
-        } else if self.quiet.as_mut().poll(cx).is_ready() {
-            match self.state {
-                State::Opening(_) => Phase::Headers,
-                _ => Phase::Idle,
-            }
-        } else {
-            return;
-        };
+    }
+
+    /// Ends the call when nothing came for too long.
+    fn fall_silent(&mut self) {
+        match self.state {
+            State::Opening(_) => self.run_out(Phase::Headers, "no answer came in time"),
+            _ => self.run_out(Phase::Idle, "the answer fell silent"),
+        }
+    }
+
+    fn run_out(&mut self, phase: Phase, message: &str) {
         match &mut self.state {
             // Whole already: only the trailer is missing.
             State::Streaming { decoder, .. } if decoder.is_whole() => {
@@ -229,14 +238,7 @@ impl Answer {
                 self.stop(end);
             }
             State::Refused { .. } => self.refuse(),
-            _ => {
-                let message = match phase {
-                    Phase::Total => "the whole answer took too long",
-                    Phase::Headers => "no answer came in time",
-                    Phase::Idle | Phase::Connect => "the answer fell silent",
-                };
-                self.stop(Err(Failure::new(ErrorKind::Timeout { phase }, message)));
-            }
+            _ => self.stop(Err(Failure::new(ErrorKind::Timeout { phase }, message))),
         }
     }
 
@@ -261,8 +263,7 @@ impl Answer {
                     Some(Err(_)) => Ok(()),
                     None => decoder.end_of_input(&mut self.ready),
                 };
-                let over = decoder.is_over();
-                let whole = decoder.is_whole();
+                let (over, whole) = (decoder.is_over(), decoder.is_whole());
                 match (outcome, piece) {
                     // A cap can still be broken after the last word; the answer is whole anyway.
                     (Err(failure), _) if !whole => self.stop(Err(failure)),
@@ -279,10 +280,15 @@ impl Answer {
         Poll::Ready(())
     }
 
-    /// Something came: the next piece has its full time again.
+    /// Something came: the next piece has its full time again. The trailer has its time once.
     fn rest(&mut self, whole: bool) {
         let timeouts = &self.provider.timeouts;
-        let wait = if whole { timeouts.trailer } else { timeouts.idle };
+        let wait = match (whole, self.in_trailer) {
+            (false, _) => timeouts.idle,
+            (true, false) => timeouts.trailer,
+            (true, true) => return,
+        };
+        self.in_trailer = whole;
         self.quiet.as_mut().reset(Instant::now() + wait);
     }
 

@@ -142,3 +142,80 @@ impl Decoder {
         self.reader.model()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Stop;
+    use crate::provider::OpenAiOptions;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    type Read = (Vec<Event>, Result<Event, Failure>);
+
+    fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, framing: Framing) -> Read {
+        let wire = Wire::OpenAi(OpenAiOptions::compatible());
+        let mut decoder = Decoder::new(&wire, framing, Caps::default());
+        let mut out = VecDeque::new();
+        for piece in pieces {
+            if let Err(failure) = decoder.feed(piece, &mut out) {
+                return (out.into(), Err(failure));
+            }
+        }
+        let end = decoder.end_of_input(&mut out).and_then(|()| decoder.conclude());
+        (out.into(), end)
+    }
+
+    fn frame() -> impl Strategy<Value = String> {
+        let chunk = |delta| format!("data: {}", json!({"choices": [{"index": 0, "delta": delta}]}));
+        prop_oneof![
+            6 => "[a-z 語🎌é\"\\\\\n]{1,9}".prop_map(move |text| chunk(json!({"content": text}))),
+            1 => "[a-zか]{1,9}".prop_map(move |text| chunk(json!({"reasoning_content": text}))),
+            1 => Just(": alive".to_owned()),
+            1 => Just(format!("data: {}", json!({"choices": [], "usage": {"prompt_tokens": 3}}))),
+            1 => Just("data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}".to_owned()),
+            1 => Just("event: error\ndata: {\"message\":\"x\"}".to_owned()),
+            1 => Just("data: {\"error\":\"x\"}".to_owned()),
+            1 => Just("data: [DONE]".to_owned()),
+            1 => Just("data: {\"cut".to_owned()),
+        ]
+    }
+
+    #[test]
+    fn a_character_cut_in_the_middle_is_put_together_again() {
+        let body = "data: {\"choices\":[{\"delta\":{\"content\":\"日本🎌\"}}]}\n\ndata: [DONE]\n\n";
+        let (events, end) = read(body.as_bytes().chunks(1), Framing::Events);
+        assert_eq!(events, [Event::Text("日本🎌".into())]);
+        assert_eq!(end, Ok(Event::Done { stop: Stop::Other("unspecified".into()), usage: None }));
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_of_an_answer_gives_the_same_events(
+            frames in prop::collection::vec(frame(), 0..12),
+            end in prop_oneof!["\n", "\r\n", "\r"],
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..10),
+            lost in 0_usize..4,
+        ) {
+            let text: String =
+                frames.iter().map(|frame| frame.replace('\n', &end) + &end + &end).collect();
+            let bytes = &text.as_bytes()[..text.len().saturating_sub(lost)];
+            let whole = read([bytes], Framing::Events);
+            let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+            at.extend([0, bytes.len()]);
+            at.sort_unstable();
+            let pieces = at.windows(2).map(|pair| &bytes[pair[0]..pair[1]]);
+            prop_assert_eq!(&read(pieces, Framing::Events), &whole);
+            prop_assert_eq!(&read(bytes.chunks(1), Framing::Events), &whole);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic_or_pass_for_an_answer_without_a_mark(
+            bytes in prop::collection::vec(any::<u8>(), 0..400)
+        ) {
+            for framing in [Framing::Events, Framing::Document] {
+                prop_assert!(read([&bytes[..]], framing).1.is_err());
+            }
+        }
+    }
+}

@@ -130,7 +130,7 @@ impl ErrorKind {
                 "a local model may still be loading; raise the header timeout if it needs longer"
             }
             Self::ContextTooLong { .. } => {
-                "lower MODEL_CONTEXT_TOKENS to what the model is served with"
+                "lower the configured context window to what the model is served with"
             }
             Self::Auth => "check the provider's API key and that it may use this model",
             Self::BadRequest => "check the model's name, the base URL and the wire's options",

@@ -58,6 +58,6 @@ pub use crate::answer::{Answer, Head, Whole};
 pub use crate::client::{Client, SetupError};
 pub use crate::error::{Error, ErrorKind, Fallback, Phase};
 pub use crate::event::{Event, Stop, Usage};
-pub use crate::limits::{Limits, Window};
+pub use crate::limits::{Limit, Limits};
 pub use crate::provider::{Caps, OpenAiOptions, Provider, Timeouts, Wire};
 pub use crate::request::{DEFAULT_MAX_OUTPUT_TOKENS, Message, Part, Request, Role};

@@ -7,30 +7,30 @@ use http::HeaderMap;
 use crate::clock;
 
 /// No provider names more than a handful; more is noise.
-const WINDOWS_MAX: usize = 8;
+const LIMITS_MAX: usize = 8;
 const NAME_LENGTH_MAX: usize = 40;
 
-/// The rate-limit windows of one answer. Empty where the provider sends no such headers.
+/// The rate limits one answer told of. Empty where the provider sends no such headers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Each window the provider named, in the order of its name.
-    pub windows: Vec<Window>,
+    /// Each limit the provider named, in the order of its name.
+    pub each: Vec<Limit>,
 }
 
-/// One rate-limit window.
+/// One rate limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Window {
+pub struct Limit {
     /// What is counted, e.g. `requests`, `tokens`, `project-tokens`.
     pub name: String,
-    /// How many fit into the window.
+    /// How many are allowed.
     pub limit: u64,
     /// How many are left.
     pub remaining: u64,
-    /// How long after this answer the window is full again. What is said here is stale by then.
+    /// How long after this answer all are allowed again. What is said here is stale by then.
     pub reset: Option<Duration>,
 }
 
-impl Window {
+impl Limit {
     /// The used share, 0.0 to 1.0. A limit of zero counts as used up.
     pub fn used(&self) -> f64 {
         if self.limit == 0 {
@@ -44,22 +44,22 @@ impl Window {
 }
 
 impl Limits {
-    /// The fullest window's used share, 0.0 to 1.0; `None` when nothing is known.
+    /// The used share of the limit that is nearest, 0.0 to 1.0; `None` when nothing is known.
     pub fn worst_used(&self) -> Option<f64> {
-        self.windows.iter().map(Window::used).max_by(f64::total_cmp)
+        self.each.iter().map(Limit::used).max_by(f64::total_cmp)
     }
 
-    /// The window of that name.
-    pub fn window(&self, name: &str) -> Option<&Window> {
-        self.windows.iter().find(|window| window.name == name)
+    /// The limit of that name.
+    pub fn get(&self, name: &str) -> Option<&Limit> {
+        self.each.iter().find(|limit| limit.name == name)
     }
 
     /// Reads `x-ratelimit-{limit,remaining,reset}-<name>`, the OpenAI family.
     ///
-    /// Values that are no plain number (Azure sends -1 for "unknown") leave the window out.
+    /// Values that are no plain number (Azure sends -1 for "unknown") leave the limit out.
     pub(crate) fn from_openai_headers(headers: &HeaderMap) -> Self {
         const PREFIX: &str = "x-ratelimit-limit-";
-        let mut windows: Vec<Window> = headers
+        let mut each: Vec<Limit> = headers
             .keys()
             .filter_map(|key| key.as_str().strip_prefix(PREFIX))
             .filter(|name| !name.is_empty() && name.len() <= NAME_LENGTH_MAX)
@@ -68,7 +68,7 @@ impl Limits {
                     text(headers, &format!("x-ratelimit-{what}-{name}"))?.parse().ok()
                 };
                 let reset = text(headers, &format!("x-ratelimit-reset-{name}"));
-                Some(Window {
+                Some(Limit {
                     name: name.to_owned(),
                     limit: number("limit")?,
                     remaining: number("remaining")?,
@@ -76,9 +76,9 @@ impl Limits {
                 })
             })
             .collect();
-        windows.sort_by(|a, b| a.name.cmp(&b.name));
-        windows.truncate(WINDOWS_MAX);
-        Self { windows }
+        each.sort_by(|a, b| a.name.cmp(&b.name));
+        each.truncate(LIMITS_MAX);
+        Self { each }
     }
 }
 
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_window_is_the_one_that_counts() {
+    fn the_nearest_limit_is_the_one_that_counts() {
         let limits = Limits::from_openai_headers(&headers(&[
             ("x-ratelimit-limit-requests", "100"),
             ("x-ratelimit-remaining-requests", "60"),
@@ -107,11 +107,11 @@ mod tests {
             ("x-ratelimit-remaining-tokens", "3000"),
             ("x-ratelimit-reset-tokens", "120ms"),
         ]));
-        assert_eq!(limits.windows.len(), 2);
+        assert_eq!(limits.each.len(), 2);
         assert!((limits.worst_used().unwrap() - 0.925).abs() < 1e-9);
-        let requests = limits.window("requests").unwrap();
+        let requests = limits.get("requests").unwrap();
         assert_eq!(requests.reset, Some(Duration::from_secs(360)));
-        assert_eq!(limits.window("tokens").unwrap().reset, Some(Duration::from_millis(120)));
+        assert_eq!(limits.get("tokens").unwrap().reset, Some(Duration::from_millis(120)));
     }
 
     #[test]
@@ -126,9 +126,9 @@ mod tests {
     }
 
     #[test]
-    fn a_window_of_nothing_is_full_and_an_overfull_one_is_empty() {
-        let window = |limit, remaining| Window { name: "n".into(), limit, remaining, reset: None };
-        assert!((window(0, 0).used() - 1.0).abs() < f64::EPSILON);
-        assert!(window(10, 20).used().abs() < f64::EPSILON);
+    fn a_limit_of_nothing_is_used_up_and_an_overfull_one_is_untouched() {
+        let used = |limit, remaining| Limit { name: "n".into(), limit, remaining, reset: None };
+        assert!((used(0, 0).used() - 1.0).abs() < f64::EPSILON);
+        assert!(used(10, 20).used().abs() < f64::EPSILON);
     }
 }

@@ -5,8 +5,7 @@ const MESSAGE_CHARS_MAX: usize = 300;
 /// A run of letters and digits this long is no word of any language.
 const SECRET_RUN_CHARS_MIN: usize = 32;
 const PREFIXED_CHARS_MIN: usize = 8;
-const KEY_PREFIXES: [&str; 10] =
-    ["sk-", "sk_", "pk-", "rk-", "gsk_", "hf_", "xai-", "AIza", "eyJ", "key-"];
+const KEY_PREFIXES: [&str; 9] = ["sk-", "sk_", "pk-", "rk-", "gsk_", "hf_", "xai-", "AIza", "eyJ"];
 const REDACTED: &str = "[redacted]";
 
 /// `text` on one line, without anything that looks like a key, at most 300 characters.
@@ -37,7 +36,7 @@ pub(crate) fn shorten(text: &str, key: Option<&str>) -> String {
 }
 
 fn push_without_secrets(shown: &mut String, word: &str) {
-    let is_run = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '*' | '+' | '=');
+    let is_run = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '*');
     let mut rest = word;
     while !rest.is_empty() {
         let end = rest.find(|c| !is_run(c)).unwrap_or(rest.len());
@@ -72,7 +71,7 @@ mod tests {
                 "Incorrect API key provided: [redacted]. You can find",
             ),
             ("Authorization: Bearer abc", "Authorization: Bearer [redacted]"),
-            ("key=AIzaSyA-1234567", "[redacted]"),
+            ("key=AIzaSyA-1234567", "key=[redacted]"),
             ("token 0123456789abcdef0123456789abcdef!", "token [redacted]!"),
             ("your key hunter22 is wrong", "your key [redacted] is wrong"),
         ] {

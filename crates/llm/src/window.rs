@@ -69,17 +69,21 @@ pub fn fit_from(turns: &[u64], start: usize, room: &Room) -> Kept {
 
 /// Moves the beginning when the range takes too much; the newest turn always stays.
 fn cut(turns: &[u64], range: Range<usize>, tokens: u64, room: &Room) -> (usize, u64) {
-    let share = |percent| u64::try_from(u128::from(room.for_turns()) * percent / 100);
-    let high = share(u128::from(HIGH_PERCENT)).unwrap_or(u64::MAX);
-    let low = share(u128::from(LOW_PERCENT)).unwrap_or(u64::MAX);
-    let (mut start, mut tokens) = (range.start, tokens);
-    if tokens > high {
-        while tokens > low && start + 1 < range.end {
+    let mut start = range.start;
+    let mut tokens = tokens;
+    if tokens > share(room, HIGH_PERCENT) {
+        while tokens > share(room, LOW_PERCENT) && start + 1 < range.end {
             start += 1;
             tokens = sum(&turns[start..range.end]);
         }
     }
     (start, tokens)
+}
+
+/// Divided first, so that no window is too large for it; a few tokens do not matter here.
+fn share(room: &Room, percent: u64) -> u64 {
+    let whole = room.for_turns();
+    whole / 100 * percent + whole % 100 * percent / 100
 }
 
 fn kept(turns: &[u64], start: usize, room: &Room) -> Kept {
@@ -89,4 +93,92 @@ fn kept(turns: &[u64], start: usize, room: &Room) -> Kept {
 
 fn sum(turns: &[u64]) -> u64 {
     turns.iter().fold(0, |total, tokens| total.saturating_add(*tokens))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn room(for_turns: u64) -> Room {
+        Room { window: for_turns + 300, reserve_output: 200, system: 100 }
+    }
+
+    #[test]
+    fn a_short_conversation_is_kept_whole() {
+        assert_eq!(fit(&[10, 20, 30], &room(100)), Kept { turns: 0..3, tokens: 60, fits: true });
+        assert_eq!(fit(&[], &room(100)), Kept { turns: 0..0, tokens: 0, fits: true });
+    }
+
+    #[test]
+    fn past_eighty_percent_it_is_cut_to_sixty_and_then_left_alone() {
+        let turns = [10; 20];
+        // 9 turns pass 80, so 6 stay; 2 more fit before the next cut.
+        for (count, start) in [(8, 0), (9, 3), (10, 3), (11, 3), (12, 6), (14, 6), (15, 9)] {
+            assert_eq!(fit(&turns[..count], &room(100)).turns, start..count, "{count} turns");
+        }
+    }
+
+    #[test]
+    fn the_newest_turn_stays_even_where_it_does_not_fit() {
+        let kept = fit(&[10, 10, 500], &room(100));
+        assert_eq!(kept, Kept { turns: 2..3, tokens: 500, fits: false });
+        let nothing = Room { window: 10, reserve_output: 200, system: 0 };
+        assert_eq!(fit(&[1, 1], &nothing), Kept { turns: 1..2, tokens: 1, fits: false });
+    }
+
+    #[test]
+    fn a_remembered_beginning_that_is_gone_means_all() {
+        assert_eq!(fit_from(&[10, 10], 7, &room(100)).turns, 0..2);
+        assert_eq!(fit_from(&[10, 10, 10], 1, &room(100)).turns, 1..3);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_kept_fits_and_is_the_newest(
+            turns in prop::collection::vec(0_u64..200, 0..60), size in 0_u64..1_000
+        ) {
+            let room = room(size);
+            let kept = fit(&turns, &room);
+            prop_assert_eq!(kept.turns.end, turns.len());
+            prop_assert!(turns.is_empty() || !kept.turns.is_empty());
+            prop_assert_eq!(kept.tokens, turns[kept.turns.clone()].iter().sum::<u64>());
+            prop_assert_eq!(kept.fits, kept.tokens <= room.for_turns());
+            // More than one turn is kept only below the upper mark.
+            prop_assert!(kept.turns.len() <= 1 || kept.tokens <= room.for_turns() * 80 / 100);
+        }
+
+        #[test]
+        fn a_longer_conversation_begins_where_the_shorter_did_or_later(
+            turns in prop::collection::vec(1_u64..100, 1..80), size in 100_u64..1_000
+        ) {
+            let room = room(size);
+            let mut start = 0;
+            let mut tokens_since_cut = 0;
+            for end in 1..=turns.len() {
+                let kept = fit(&turns[..end], &room);
+                // Going on from the remembered beginning is the same as playing it again.
+                prop_assert_eq!(&fit_from(&turns[..end], start, &room), &kept);
+                tokens_since_cut += turns[end - 1];
+                if kept.turns.start > start {
+                    // Between two cuts lies at least the step, less the turn that overstepped.
+                    let first = start == 0;
+                    prop_assert!(first || tokens_since_cut + 100 >= room.for_turns() * 20 / 100);
+                    tokens_since_cut = 0;
+                }
+                prop_assert!(kept.turns.start >= start);
+                start = kept.turns.start;
+            }
+        }
+
+        #[test]
+        fn no_numbers_overflow(
+            turns in prop::collection::vec(any::<u64>(), 0..10), window in any::<u64>(),
+            reserve_output in any::<u64>(), system in any::<u64>(), start in any::<usize>()
+        ) {
+            let room = Room { window, reserve_output, system };
+            fit(&turns, &room);
+            fit_from(&turns, start, &room);
+        }
+    }
 }
