@@ -12,7 +12,7 @@ pub use routes::{Mounted, router};
 pub use server::serve;
 
 use crate::lifecycle::ServiceInfo;
-use check::Entry;
+use check::{Entry, Slot};
 
 /// The registry of a service's checks; clones share it.
 ///
@@ -68,15 +68,12 @@ impl Health {
     /// the same check.
     pub fn check(&self, name: &str) -> Check {
         let mut state = self.lock();
-        let slot = match state.entries.iter().find(|entry| entry.name == name) {
-            Some(Entry { slot: Some(slot), .. }) => Arc::clone(slot),
-            _ => {
-                let entry = Entry::settable(name);
-                let slot = entry.slot.clone().unwrap_or_default();
-                state.replace(entry);
-                slot
-            }
-        };
+        let known = state.entries.iter().find(|entry| entry.name == name);
+        let slot = known.and_then(|entry| entry.slot.clone()).unwrap_or_else(|| {
+            let slot = Slot::default();
+            state.replace(Entry::settable(name, Arc::clone(&slot)));
+            slot
+        });
         Check::new(name, slot)
     }
 

@@ -20,13 +20,13 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry};
 
 pub use crate::settings::{LogConfig, LogFormat, LogLevel};
-pub use queue::LineQueue;
 pub use redact::redact_text;
 pub use rotate::SizeRotatingWriter;
 
 use crate::lifecycle::ServiceInfo;
 use crate::settings::Faults;
 use layer::{LogLayer, Output};
+use queue::LineQueue;
 use render::{Renderer, Style};
 
 /// How long the end of a process waits for the last log lines to be written.
@@ -96,12 +96,12 @@ pub fn init(service: ServiceInfo, config: &LogConfig) -> Result<Guard, LogError>
             config.file_count,
         )?;
         let lost = renderer.clone().lost_lines(Style::Json, "file");
-        let queue = LineQueue::start("log-file", writer, lost).map_err(LogError::Thread)?;
+        let queue = LineQueue::start("file", writer, lost).map_err(LogError::Thread)?;
         queues.push(queue.clone());
         outputs.push(Output { style: Style::Json, queue });
     }
     let lost = renderer.clone().lost_lines(style, "stdout");
-    let queue = LineQueue::start("log-stdout", io::stdout(), lost).map_err(LogError::Thread)?;
+    let queue = LineQueue::start("stdout", io::stdout(), lost).map_err(LogError::Thread)?;
     queues.push(queue.clone());
     outputs.push(Output { style, queue });
 

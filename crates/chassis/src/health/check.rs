@@ -70,8 +70,8 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn settable(name: &str) -> Self {
-        Self { name: name.to_owned(), slot: Some(Slot::default()), compute: None }
+    pub(super) fn settable(name: &str, slot: Slot) -> Self {
+        Self { name: name.to_owned(), slot: Some(slot), compute: None }
     }
 
     pub(super) fn computed(name: &str, compute: Compute) -> Self {
@@ -118,18 +118,20 @@ impl Check {
 
     /// Sets the outcome. A change is logged once, a repetition is not.
     pub fn set(&self, outcome: Outcome) {
+        let status = outcome.status();
+        let explanation =
+            outcome.explanation().map(|(reason, remedy)| (reason.to_owned(), remedy.to_owned()));
         let before = {
             let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
-            slot.replace(outcome.clone())
+            slot.replace(outcome)
         };
-        if before.as_ref().map(Outcome::status) == Some(outcome.status()) {
+        if before.as_ref().map(Outcome::status) == Some(status) {
             return;
         }
         let check = self.name.as_str();
-        match outcome.explanation() {
+        match explanation {
             None => tracing::info!(check.name = check, "check is ok"),
             Some((reason, remedy)) => {
-                let status = outcome.status();
                 tracing::warn!(check.name = check, reason, remedy, "check is {status}");
             }
         }

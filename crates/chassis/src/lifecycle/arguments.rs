@@ -1,6 +1,7 @@
 //! The arguments every service takes, and the help that lists its settings.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 
 use super::ServiceInfo;
 use crate::settings::{self, Key, Reader};
@@ -62,7 +63,8 @@ pub(super) fn help<T>(service: ServiceInfo, parse: impl Fn(&mut Reader) -> Optio
     let keys = settings::keys_of(parse);
     let width = keys.iter().map(|key| key.name.len()).max().unwrap_or_default();
     for key in &keys {
-        text += &format!("  {:width$}  {}\n", key.name, describe(key));
+        writeln!(text, "  {:width$}  {}", key.name, describe(key))
+            .expect("a string takes any text");
     }
     text
 }

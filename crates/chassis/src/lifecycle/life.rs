@@ -37,6 +37,7 @@ where
     let mut reader = Reader::new(source);
     let common = Common::read(&mut reader);
     let config = parse(&mut reader);
+    let warnings = reader.warnings().to_vec();
     let mut config = reader.finish(config);
     if let (Err(faults), OnFault::Exit) = (&config, common.on_fault) {
         return refuse(service, faults);
@@ -53,6 +54,9 @@ where
         }
         Err(error) => return refuse(service, &error.into()),
     };
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     let code = in_runtime(service, common, config, run);
     drop(guard);
     code

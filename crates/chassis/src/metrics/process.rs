@@ -1,5 +1,6 @@
 //! Figures of the process itself, read from `/proc` when they are asked for.
 
+use std::fmt::Write as _;
 use std::fs;
 
 /// What the kernel knows of this process; `None` fields could not be read.
@@ -89,7 +90,8 @@ impl Sample {
         let mut text = String::new();
         for (name, kind, help, value) in rows {
             if let Some(value) = value {
-                text += &format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
+                writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}")
+                    .expect("a string takes any text");
             }
         }
         text

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
 
 use super::reader::Reader;
+use super::source::Source;
 
 const LOG_FILE_BYTES_DEFAULT: u64 = 10 * 1024 * 1024;
 const LOG_FILE_BYTES_MIN: u64 = 64 * 1024;
@@ -215,6 +216,13 @@ impl fmt::Display for OnFault {
             Self::Exit => "exit",
             Self::Stay => "stay",
         })
+    }
+}
+
+impl Default for Common {
+    /// What an empty environment gives.
+    fn default() -> Self {
+        Self::read(&mut Reader::new(Source::empty()))
     }
 }
 

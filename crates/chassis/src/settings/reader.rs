@@ -36,13 +36,14 @@ pub struct Reader {
     source: Source,
     keys: Vec<Key>,
     faults: Faults,
+    warnings: Vec<String>,
 }
 
 impl Reader {
     /// A reader over `source`, whose own faults (an unreadable TOML file) are already counted.
     pub fn new(mut source: Source) -> Self {
         let faults = source.take_faults();
-        let mut reader = Self { source, keys: Vec::new(), faults };
+        let mut reader = Self { source, keys: Vec::new(), faults, warnings: Vec::new() };
         reader.note(CONFIG_KEY, None, false, false);
         reader
     }
@@ -160,6 +161,11 @@ impl Reader {
         &self.keys
     }
 
+    /// What is not wrong enough to refuse to start, for the log.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
     /// Whether a fault has been recorded so far.
     pub fn has_faults(&self) -> bool {
         !self.faults.is_empty()
@@ -216,7 +222,15 @@ impl Reader {
                 self.fault(key, format!("and {file_key} are both set"), "keep one of the two");
                 Err(())
             }
-            (Some(raw), None) => Ok(Some(raw.text.trim().into())),
+            (Some(raw), None) => {
+                if let Some(origin) = raw.origin.filter(|_| self.source.is_exposed()) {
+                    self.warnings.push(format!(
+                        "{key} ({origin}) can be read by every user of this machine; chmod 600 the \
+                         file, or use {file_key}"
+                    ));
+                }
+                Ok(Some(raw.text.trim().into()))
+            }
             (None, Some(path)) => self.read_secret_file(&file_key, path.text.trim()).map(Some),
             (None, None) => Ok(None),
         }

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::fault::{Fault, Faults, Hint};
 
 /// The setting that names the TOML file.
 pub(super) const CONFIG_KEY: &str = "KOTONOHA_CONFIG";
+
+/// The permission bits of everybody but owner and group.
+const OTHERS: u32 = 0o007;
 
 type Lookup = Box<dyn Fn(&str) -> Option<OsString> + Send + Sync>;
 
@@ -16,6 +20,8 @@ pub struct Source {
     lookup: Lookup,
     file: BTreeMap<String, FileValue>,
     faults: Faults,
+    /// Whether others on this machine may read the TOML file.
+    exposed: bool,
 }
 
 /// One value of the TOML file and how it was written there.
@@ -61,7 +67,8 @@ impl Source {
     }
 
     fn over(lookup: Lookup) -> Self {
-        let mut source = Self { lookup, file: BTreeMap::new(), faults: Faults::default() };
+        let mut source =
+            Self { lookup, file: BTreeMap::new(), faults: Faults::default(), exposed: false };
         let path = match source.get(CONFIG_KEY) {
             Ok(Some(raw)) => raw.text,
             Ok(None) => return source,
@@ -71,7 +78,11 @@ impl Source {
             }
         };
         match std::fs::read_to_string(Path::new(&path)) {
-            Ok(text) => source.with_toml(&path, &text),
+            Ok(text) => {
+                source.exposed = std::fs::metadata(&path)
+                    .is_ok_and(|metadata| metadata.permissions().mode() & OTHERS != 0);
+                source.with_toml(&path, &text)
+            }
             Err(error) => {
                 let problem = format!("names {path}, which cannot be read: {error}");
                 let remedy = "create the file, grant this user read permission, or unset the key";
@@ -105,6 +116,11 @@ impl Source {
         self.file.iter().map(|(key, value)| (key.as_str(), value.written.as_str()))
     }
 
+    /// Whether others on this machine may read what the TOML file holds.
+    pub(super) fn is_exposed(&self) -> bool {
+        self.exposed
+    }
+
     pub(super) fn take_faults(&mut self) -> Faults {
         std::mem::take(&mut self.faults)
     }
@@ -115,7 +131,7 @@ impl Source {
             match value {
                 toml::Value::Table(inner) => self.flatten(name, &written, inner),
                 other => match scalar(other) {
-                    Some(text) => self.insert(name, written, text),
+                    Some(text) => self.insert(name, &written, text),
                     None => self.fault(
                         &written,
                         format!("in {name} is a list of tables or lists"),
@@ -126,11 +142,11 @@ impl Source {
         }
     }
 
-    fn insert(&mut self, name: &str, written: String, text: String) {
+    fn insert(&mut self, name: &str, written: &str, text: String) {
         let key = written.replace(['.', '-'], "_").to_uppercase();
         if let Some(first) = self.file.get(&key) {
             let problem = format!("and {} in {name} both mean {key}", first.written);
-            self.fault(&written, problem, "keep one of the two");
+            self.fault(written, problem, "keep one of the two");
             return;
         }
         self.file.insert(key, FileValue { written: format!("{written} in {name}"), text });

@@ -1,6 +1,6 @@
 //! A record is one event of the log before it is rendered, already redacted.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use jiff::Timestamp;
 use opentelemetry::Context;
@@ -107,7 +107,7 @@ impl Visit for Fields {
         let mut text = value.to_string();
         let mut source = value.source();
         while let Some(error) = source {
-            text += &format!(": {error}");
+            write!(text, ": {error}").expect("a string takes any text");
             source = error.source();
         }
         self.put_text(field.name(), &text);
@@ -137,8 +137,8 @@ impl Record {
         span: Option<&'static str>,
     ) -> Self {
         let message = fields.take("message").map(|value| value.to_string()).unwrap_or_default();
-        let fatal = *metadata.level() == Level::ERROR
-            && fields.0.iter().any(|field| *field == ("fatal", Value::Flag(true)));
+        let fatal =
+            *metadata.level() == Level::ERROR && fields.0.contains(&("fatal", Value::Flag(true)));
         let level = if fatal { "fatal" } else { level_name(*metadata.level()) };
         Self {
             time: Timestamp::now(),

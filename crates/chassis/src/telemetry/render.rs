@@ -66,7 +66,6 @@ impl Renderer {
         output: &'static str,
     ) -> impl Fn(u64) -> Vec<u8> + Send + 'static {
         move |count| {
-            metrics::counter!("log_lines_lost", "output" => output).increment(count);
             let message =
                 format!("{count} log lines were lost because {output} was too slow or full");
             self.line(&Record::of_the_log("warn", message), style)

@@ -121,7 +121,13 @@ impl Write for SizeRotatingWriter {
             }
         }
         let Some(file) = &mut self.file else { return Err(io::ErrorKind::NotConnected.into()) };
-        file.write_all(line)?;
+        if let Err(error) = file.write_all(line) {
+            // Part of the line may stand there; cut it off so that the next one begins on its own.
+            if file.set_len(self.bytes).is_err() {
+                self.file = None;
+            }
+            return Err(error);
+        }
         self.bytes += length;
         Ok(line.len())
     }

@@ -1,0 +1,10 @@
+//! The integration tests of this crate.
+#![expect(clippy::unwrap_used, reason = "what helpers of a test cannot do fails the test")]
+
+mod children;
+mod lives;
+mod log_file;
+mod logs;
+mod probes;
+mod redaction;
+mod settings;
