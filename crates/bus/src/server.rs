@@ -25,17 +25,26 @@ pub struct NatsServer {
 impl NatsServer {
     /// Starts a server with JetStream on disk (`sync_interval: always`) on a free loopback port.
     pub async fn start() -> io::Result<Self> {
-        Self::start_with("").await
+        Self::start_with("", None).await
     }
 
-    /// Like [`NatsServer::start`], with more lines for its configuration.
-    pub async fn start_with(configuration: &str) -> io::Result<Self> {
+    /// Like [`NatsServer::start`], with its streams in `store`: a small disk, for instance.
+    pub async fn start_on(store: &Path) -> io::Result<Self> {
+        Self::start_with("", Some(store)).await
+    }
+
+    /// Like [`NatsServer::start`], with more lines for its configuration and perhaps another place
+    /// for its streams.
+    pub async fn start_with(configuration: &str, store: Option<&Path>) -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
         let binary = binary();
+        let store = store.map_or_else(|| folder.path().join("store"), Path::to_path_buf);
+        // Without a limit of its own the server takes three quarters of the free disk, and then
+        // refuses streams whose limits add up to more on a small one.
         let text = format!(
-            "jetstream {{ store_dir: \"{}\", sync_interval: always }}\nmax_payload: 8MB\n\
-             {configuration}\n",
-            folder.path().join("store").display()
+            "jetstream {{ store_dir: \"{}\", sync_interval: always, max_file_store: 16GB }}\n\
+             max_payload: 8MB\n{configuration}\n",
+            store.display()
         );
         std::fs::write(folder.path().join("nats.conf"), text)?;
         let (child, port) = launch(&binary, folder.path(), None).await?;

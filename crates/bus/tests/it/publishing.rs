@@ -90,10 +90,7 @@ async fn a_publisher_that_is_told_to_stop_stops() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_full_stream_refuses_new_messages_and_keeps_the_old() -> anyhow::Result<()> {
-    let server = bus::server::NatsServer::start_with("").await?;
-    let bus = Bus::connect(server.config("test")).await?;
-    bus.wait_connected().await;
-    bus.declare().await?;
+    let (_server, bus) = declared().await?;
     // USAGE holds 128 MiB at most; 64 KiB records fill it in about two thousand steps.
     let record = |number: u32| Outgoing {
         subject: "conversation.usage.test".to_owned(),

@@ -1,0 +1,10 @@
+//! Stories told to the whole system.
+
+mod a_full_disk_loses_nothing;
+mod a_mention_becomes_a_reply;
+mod bad_input_is_survived;
+mod bad_settings_are_named;
+mod killed_in_the_middle;
+mod one_slow_channel;
+mod silence_where_not_invited;
+mod the_worker_knows_the_gateway;
