@@ -14,7 +14,7 @@ use signal_hook::iterator::Signals;
 use crate::fault::Interrupted;
 
 /// How long one wait sleeps before it looks around again.
-pub(crate) const TICK: Duration = Duration::from_millis(10);
+pub(crate) const TICK: Duration = Duration::from_millis(5);
 
 static REQUESTS: AtomicUsize = AtomicUsize::new(0);
 static LISTENING: OnceLock<()> = OnceLock::new();

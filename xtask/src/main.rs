@@ -6,7 +6,9 @@
 
 #![forbid(unsafe_code)]
 
+mod ci;
 mod debian;
+mod demo;
 mod deny;
 mod external;
 mod fault;
@@ -34,6 +36,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
+    /// Run the whole system on this machine, stand-ins for Discord and the model included.
+    Demo(demo::Options),
     /// Run the whole test suite; arguments after `--` go to the test runner.
     Test {
         /// Filters and options for the test runner.
@@ -78,8 +82,9 @@ fn main() -> ExitCode {
 
 fn run(chore: Chore) -> Result<()> {
     match chore {
+        Chore::Demo(options) => demo::run(&options),
         Chore::Test { filter } => suite::run(&filter),
-        Chore::Ci => Ok(()),
+        Chore::Ci => ci::run(),
         Chore::Tidy => tidy::run(),
         Chore::Deny => deny::run(),
         Chore::NatsServer => {

@@ -1,0 +1,134 @@
+//! What the demo says, in Japanese and English.
+
+use super::conversation::Conversation;
+use super::fleet::Fleet;
+use super::folder::Folder;
+use crate::surroundings;
+
+/// One language's words.
+#[derive(Debug)]
+pub(crate) struct Phrases {
+    pub(crate) building: &'static str,
+    pub(crate) starting: &'static str,
+    pub(crate) stopping: &'static str,
+    pub(crate) done: &'static str,
+    /// What the user says first, after the mention.
+    pub(crate) greeting: &'static str,
+    /// What the user asks in the thread.
+    pub(crate) question: &'static str,
+    /// What stands around the word that the played model draws.
+    pub(crate) word_marks: (&'static str, char),
+    pub(crate) remembered: &'static str,
+    /// Channel the conversation takes place in, where there is one of that name.
+    pub(crate) channel: &'static str,
+    labels: Labels,
+}
+
+#[derive(Debug)]
+struct Labels {
+    running: &'static str,
+    chat_page: &'static str,
+    gateway: &'static str,
+    worker: &'static str,
+    data: &'static str,
+    how: &'static str,
+    stop: &'static str,
+}
+
+const JAPANESE: Phrases = Phrases {
+    building: "ビルドしています（初回は数分かかります）…",
+    starting: "simulator、nats-server、gateway、conversation-worker を起動しています…\n",
+    stopping: "\n止めています…",
+    done: "終わりました。",
+    greeting: "こんにちは。合言葉をひとつ決めてください。",
+    question: "さっきの合言葉は何でしたか？",
+    word_marks: ("合言葉は「", '」'),
+    remembered: "✓ 会話を覚えています。",
+    channel: "雑談",
+    labels: Labels {
+        running: "動いています。",
+        chat_page: "チャット画面",
+        gateway: "gateway の状態",
+        worker: "conversation-worker の状態",
+        data: "データ",
+        how: "話しかけるには、チャット画面を開くか、次のように送ってください",
+        stop: "止めるには Ctrl-C",
+    },
+};
+
+const ENGLISH: Phrases = Phrases {
+    building: "Building (this takes some minutes the first time)…",
+    starting: "Starting simulator, nats-server, gateway and conversation-worker…\n",
+    stopping: "\nStopping…",
+    done: "Done.",
+    greeting: "hello! Please give me a secret word.",
+    question: "What was the secret word?",
+    word_marks: ("secret word is “", '”'),
+    remembered: "✓ It remembers the conversation.",
+    channel: "english",
+    labels: Labels {
+        running: "Everything is running.",
+        chat_page: "chat page",
+        gateway: "gateway health",
+        worker: "conversation-worker health",
+        data: "data",
+        how: "To talk to the bot, open the chat page, or send",
+        stop: "Ctrl-C stops everything",
+    },
+};
+
+impl Phrases {
+    /// The words in the person's own language.
+    pub(crate) fn for_person() -> &'static Self {
+        if surroundings::speaks_japanese() { &JAPANESE } else { &ENGLISH }
+    }
+
+    /// Where everything is and how to go on, for a person at a terminal.
+    pub(crate) fn addresses(
+        &self,
+        fleet: &Fleet,
+        folder: &Folder,
+        played: &Conversation,
+    ) -> String {
+        let labels = &self.labels;
+        let chat_page = fleet.chat_page();
+        let message = serde_json::json!({
+            "author_id": played.user_id,
+            "content": format!("<@{}> …", fleet.bot_id()),
+        });
+        format!(
+            "\n{running}\n  {}: {chat_page}\n  {}: {}/health\n  {}: {}/health\n  {}: {}\n\
+             {how}:\n  curl --json '{message}' {chat_page}control/channels/{channel}/messages\n{stop}",
+            labels.chat_page,
+            labels.gateway,
+            fleet.gateway_address,
+            labels.worker,
+            fleet.worker_address,
+            labels.data,
+            folder.root().display(),
+            running = labels.running,
+            how = labels.how,
+            channel = played.channel_id,
+            stop = labels.stop,
+        )
+    }
+
+    /// The word a text tells.
+    pub(crate) fn word_in<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let (before, after) = self.word_marks;
+        let (_, rest) = text.rsplit_once(before)?;
+        rest.split_once(after).map(|(word, _)| word).filter(|word| !word.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ENGLISH, JAPANESE};
+
+    #[test]
+    fn the_word_is_found_between_its_marks() {
+        assert_eq!(JAPANESE.word_in("はい。合言葉は「朝霧の橋」です。"), Some("朝霧の橋"));
+        assert_eq!(ENGLISH.word_in("The secret word is “old moon”."), Some("old moon"));
+        assert_eq!(ENGLISH.word_in("There is no such word."), None);
+    }
+}
