@@ -92,8 +92,9 @@ impl Client {
 }
 
 fn parse_base(text: &str) -> Result<reqwest::Url, SetupError> {
-    let url = reqwest::Url::parse(text.trim())
-        .map_err(|_| SetupError::BaseUrl("cannot be read as a URL"))?;
+    let Ok(url) = reqwest::Url::parse(text.trim()) else {
+        return Err(SetupError::BaseUrl("cannot be read as a URL"));
+    };
     if !matches!(url.scheme(), "http" | "https") {
         return Err(SetupError::BaseUrl("starts with neither http:// nor https://"));
     }
@@ -111,8 +112,10 @@ fn default_headers(provider: &Provider) -> Result<HeaderMap, SetupError> {
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream, application/json"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(key) = &provider.api_key {
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose_secret().trim()))
-            .map_err(|_| SetupError::ApiKey)?;
+        let bearer = format!("Bearer {}", key.expose_secret().trim());
+        let Ok(mut value) = HeaderValue::from_str(&bearer) else {
+            return Err(SetupError::ApiKey);
+        };
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }

@@ -65,7 +65,7 @@ impl Decoder {
     ) -> Result<(), Failure> {
         self.received_bytes = self.received_bytes.saturating_add(bytes.len());
         if self.received_bytes > self.caps.answer_bytes {
-            return Err(self.too_long("the answer", self.caps.answer_bytes));
+            return Err(too_long("the answer", self.caps.answer_bytes));
         }
         match self.framing {
             Framing::Document => {
@@ -76,7 +76,7 @@ impl Decoder {
                 while let Some(frame) = self
                     .events
                     .next(&mut bytes)
-                    .map_err(|TooLong| self.too_long("one event", self.caps.line_bytes))?
+                    .map_err(|TooLong| too_long("one event", self.caps.line_bytes))?
                 {
                     self.read(&frame, out)?;
                 }
@@ -113,10 +113,6 @@ impl Decoder {
         }
     }
 
-    fn too_long(&self, what: &str, cap: usize) -> Failure {
-        Failure::new(ErrorKind::Server, format!("{what} is longer than {cap} bytes"))
-    }
-
     /// The model has said why it stopped; at most usage and the end mark are still to come.
     pub(crate) fn is_whole(&self) -> bool {
         self.reader.is_whole()
@@ -141,6 +137,10 @@ impl Decoder {
     pub(crate) fn model(&self) -> Option<&str> {
         self.reader.model()
     }
+}
+
+fn too_long(what: &str, cap: usize) -> Failure {
+    Failure::new(ErrorKind::Server, format!("{what} is longer than {cap} bytes"))
 }
 
 #[cfg(test)]

@@ -57,9 +57,12 @@ fn message_tenths(message: &Message) -> u64 {
 fn tenths(c: char) -> u64 {
     match c {
         'a'..='z' | 'A'..='Z' | ' ' | '\n' => 3,
+        // Digits (Gemma spells numbers digit by digit, and chat is full of ids), Hangul jamo and
+        // syllables.
+        '0'..='9' | '\u{1100}'..='\u{11ff}' | '\u{3130}'..='\u{318f}' | '\u{ac00}'..='\u{d7af}' => {
+            10
+        }
         '\0'..='\u{7f}' => 6,
-        // Hangul jamo and syllables.
-        '\u{1100}'..='\u{11ff}' | '\u{3130}'..='\u{318f}' | '\u{ac00}'..='\u{d7af}' => 10,
         // Kana, CJK punctuation and ideographs, full-width forms.
         '\u{3000}'..='\u{30ff}'
         | '\u{31f0}'..='\u{31ff}'
@@ -67,13 +70,13 @@ fn tenths(c: char) -> u64 {
         | '\u{4e00}'..='\u{9fff}'
         | '\u{f900}'..='\u{faff}'
         | '\u{ff00}'..='\u{ffef}' => 11,
-        // Emoji, their joiners, selectors and flags.
+        // Emoji with their joiners, selectors and flags; rare ideographs, which are spelled out
+        // byte by byte.
         '\u{200d}'
         | '\u{fe00}'..='\u{fe0f}'
         | '\u{2600}'..='\u{27bf}'
-        | '\u{1f000}'..='\u{1faff}' => 27,
-        // Rare ideographs are spelled out byte by byte.
-        '\u{20000}'..='\u{3ffff}' => 27,
+        | '\u{1f000}'..='\u{1faff}'
+        | '\u{20000}'..='\u{3ffff}' => 27,
         _ => 15,
     }
 }

@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(limits.each.len(), 2);
         assert!((limits.worst_used().unwrap() - 0.925).abs() < 1e-9);
         let requests = limits.get("requests").unwrap();
-        assert_eq!(requests.reset, Some(Duration::from_secs(360)));
+        assert_eq!(requests.reset, Some(Duration::from_mins(6)));
         assert_eq!(limits.get("tokens").unwrap().reset, Some(Duration::from_millis(120)));
     }
 

@@ -1,7 +1,7 @@
 //! The OpenAI dialect: `POST …/chat/completions`, answered by server-sent events.
 //!
 //! Facts from the official client and API reference (2026-11), and from the servers that copy it:
-//! llama.cpp, Ollama, vLLM, OpenRouter, Groq, Mistral and others.
+//! llama.cpp, Ollama, vLLM, `OpenRouter`, Groq, Mistral and others.
 
 mod body;
 mod reader;

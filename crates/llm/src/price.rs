@@ -39,10 +39,9 @@ impl FromStr for UsdPerMtok {
         {
             return Err(bad());
         }
-        let units: String = format!("{whole}{fraction:0<width$}", width = Self::DECIMALS)
-            .parse()
-            .map_err(|_| bad())?;
-        units.parse().map(Self).map_err(|_| bad())
+        let units = format!("{whole}{fraction:0<width$}", width = Self::DECIMALS);
+        // What is left to fail is a number too large.
+        units.parse().map(Self).or(Err(bad()))
     }
 }
 

@@ -122,8 +122,8 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
-            headers: Duration::from_secs(120),
-            idle: Duration::from_secs(60),
+            headers: Duration::from_mins(2),
+            idle: Duration::from_mins(1),
             total: Duration::from_mins(10),
             trailer: Duration::from_secs(2),
         }

@@ -42,14 +42,13 @@ impl Policy {
         if attempt == 0 || attempt > self.retries_max || !error.may_retry_same() {
             return None;
         }
-        let delay = match error.retry_after() {
+        let delay = if let Some(asked) = error.retry_after() {
             // Waiting less than asked for is answered by the same refusal.
-            Some(asked) => asked.saturating_add(jitter(self.base, seed, attempt)),
-            None => {
-                let doubled = self.base.saturating_mul(2_u32.saturating_pow(attempt - 1));
-                let full = doubled.min(self.cap);
-                full - jitter(full, seed, attempt)
-            }
+            asked.saturating_add(jitter(self.base, seed, attempt))
+        } else {
+            let doubled = self.base.saturating_mul(2_u32.saturating_pow(attempt - 1));
+            let full = doubled.min(self.cap);
+            full.saturating_sub(jitter(full, seed, attempt))
         };
         (delay < budget_left).then_some(delay)
     }

@@ -53,7 +53,7 @@ struct Delta {
     content: Option<Content>,
     #[serde(default)]
     refusal: Option<String>,
-    /// Named `reasoning_content` by llama.cpp, vLLM and DeepSeek, `reasoning` by OpenRouter,
+    /// Named `reasoning_content` by llama.cpp, vLLM and `DeepSeek`, `reasoning` by `OpenRouter`,
     /// Ollama and Groq; some send both with the same words.
     #[serde(default)]
     reasoning_content: Option<String>,

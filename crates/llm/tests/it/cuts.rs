@@ -77,8 +77,9 @@ async fn a_well_formed_http_end_after_any_frame_is_truncated_too() {
 /// break never swallows bytes the test counts on.
 async fn broken_after(frames: usize, step: Step) -> (String, Option<llm::Error>) {
     let gate = Arc::new(Semaphore::new(0));
-    let sent: String =
-        ordinary()[..frames].iter().map(|frame| format!("{frame}: taken\n\n")).collect();
+    let sent: Vec<String> =
+        ordinary().into_iter().take(frames).map(|frame| frame + ": taken\n\n").collect();
+    let sent = sent.concat();
     let mut bytes = CHUNKED.as_bytes().to_vec();
     if !sent.is_empty() {
         bytes.extend(http_chunk(sent.as_bytes()));

@@ -192,11 +192,10 @@ pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// A whole answer with a length.
 pub(crate) fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
-    let mut head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n", body.len());
-    for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    format!("{head}\r\n{body}").into_bytes()
+    let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n", body.len());
+    let lines: Vec<String> =
+        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!("{head}{}\r\n{body}", lines.concat()).into_bytes()
 }
 
 /// An event with a piece of text.
