@@ -1,11 +1,13 @@
 //! Every clock and every cap, each running out by itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use llm::{
     CancellationToken, Caps, Client, ErrorKind, Event, Phase, Provider, Request, Stop, Timeouts,
 };
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use crate::server::{
     DONE, FaultServer, PATIENCE, Step, UNTIL_CLOSE, USAGE, ask, finish_frame, ordinary, outcome,
@@ -68,15 +70,22 @@ async fn silence_within_an_answer_is_an_idle_timeout_and_hangs_up() {
 
 #[tokio::test]
 async fn a_slow_caller_is_not_taken_for_a_silent_provider() {
-    let body = format!("{UNTIL_CLOSE}{}", ordinary().concat());
-    let server = FaultServer::playing(vec![Step::Send(body.into_bytes()), Step::Fin]).await;
-    let mut answer = ask(with_timeouts(&server, |timeouts| timeouts.idle = SHORT));
-    while answer.head().is_none() {
-        answer.next().await.unwrap().unwrap();
-    }
-    // The time passes between two looks at the answer, not while waiting for it.
-    tokio::time::sleep(SHORT * 3).await;
-    assert_eq!(outcome(&mut answer).await.end.unwrap(), (Stop::End, Some(usage())));
+    let gate = Arc::new(Semaphore::new(0));
+    let rest = format!("{}{DONE}", finish_frame("stop"));
+    let server = FaultServer::playing(vec![
+        Step::Send(format!("{UNTIL_CLOSE}{}", text_frame("a")).into_bytes()),
+        Step::Wait(Arc::clone(&gate)),
+        Step::Send(rest.into_bytes()),
+        Step::Fin,
+    ])
+    .await;
+    let idle = Duration::from_secs(1);
+    let mut answer = ask(with_timeouts(&server, |timeouts| timeouts.idle = idle));
+    assert_eq!(answer.next().await.unwrap().unwrap(), Event::Text("a".into()));
+    gate.add_permits(1);
+    // The rest comes while nobody looks, and the idle time passes.
+    tokio::time::sleep(idle + SHORT).await;
+    assert_eq!(outcome(&mut answer).await.end.unwrap(), (Stop::End, None));
 }
 
 #[tokio::test]
@@ -178,11 +187,11 @@ async fn a_refusal_whose_body_never_ends_is_still_a_refusal() {
 
 #[tokio::test]
 async fn a_look_that_is_given_up_loses_nothing() {
-    let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let gate = Arc::new(Semaphore::new(0));
     let frames = ordinary();
     let mut steps = vec![Step::Send(UNTIL_CLOSE.into())];
     for frame in &frames {
-        steps.push(Step::Wait(std::sync::Arc::clone(&gate)));
+        steps.push(Step::Wait(Arc::clone(&gate)));
         steps.push(Step::Send(frame.clone().into_bytes()));
     }
     steps.push(Step::Fin);

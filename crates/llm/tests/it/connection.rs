@@ -1,9 +1,13 @@
 //! How connections are kept, and where a key never goes.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use llm::{CancellationToken, Client, ErrorKind, Provider, SetupError};
+use tokio::sync::Semaphore;
 
 use crate::server::{
-    CHUNKED, FaultServer, LAST_CHUNK, Step, http_chunk, ordinary, outcome, reply, request,
+    CHUNKED, FaultServer, LAST_CHUNK, PATIENCE, Step, http_chunk, ordinary, outcome, reply, request,
 };
 
 async fn repeatedly(steps: Vec<Step>, times: usize) -> FaultServer {
@@ -29,6 +33,30 @@ async fn a_connection_serves_one_answer_after_the_other() {
     bytes.extend_from_slice(LAST_CHUNK);
     let server = repeatedly(vec![Step::Send(bytes)], 5).await;
     assert_eq!((server.requests().len(), server.connections()), (5, 1));
+}
+
+#[tokio::test]
+async fn what_trails_the_end_mark_is_read_so_that_the_connection_is_kept() {
+    let gate = Arc::new(Semaphore::new(0));
+    let mut bytes = CHUNKED.as_bytes().to_vec();
+    bytes.extend(http_chunk(ordinary().concat().as_bytes()));
+    let server = FaultServer::playing(vec![
+        Step::Send(bytes),
+        Step::Wait(Arc::clone(&gate)),
+        Step::Send(LAST_CHUNK.to_vec()),
+    ])
+    .await;
+    let client = Client::new(server.provider()).unwrap();
+    let kept = tokio::time::timeout(PATIENCE, async {
+        // The next call may come before the last one's rest was read, but not every time.
+        while server.requests().len() <= server.connections() {
+            let mut answer = client.stream(&request(), &CancellationToken::new());
+            outcome(&mut answer).await.end.unwrap();
+            gate.add_permits(1);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    kept.await.expect("no connection was ever used again");
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! Answers that arrive as they should, in all the dialect's accents.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use llm::{CancellationToken, Client, Event, Provider, Stop, Timeouts, Wire};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::server::{
     CHUNKED, DONE, FaultServer, LAST_CHUNK, ORDINARY_TEXT, Outcome, Step, UNTIL_CLOSE, USAGE,
@@ -179,10 +181,10 @@ async fn the_head_tells_of_limits_request_and_time_on_good_answers_too() {
 
 #[tokio::test]
 async fn text_is_given_on_before_the_next_piece_comes() {
-    let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let gate = Arc::new(Semaphore::new(0));
     let server = FaultServer::playing(vec![
         Step::Send(format!("{UNTIL_CLOSE}{}", text_frame("first")).into_bytes()),
-        Step::Wait(std::sync::Arc::clone(&gate)),
+        Step::Wait(Arc::clone(&gate)),
         Step::Send(format!("{}{DONE}", finish_frame("stop")).into_bytes()),
         Step::Fin,
     ])
