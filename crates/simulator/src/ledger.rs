@@ -65,19 +65,21 @@ impl Ledger {
         Self { book: Mutex::default(), entries_max }
     }
 
-    /// Records `detail`, which must serialise to a JSON object without the keys `seq`, `at_ms`
-    /// and `kind`, and returns the entry's number. Secrets must be removed by the caller.
+    /// Records `detail`, which must serialise to a JSON object without the keys `seq`, `at_ms`,
+    /// `at_us` and `kind`, and returns the entry's number. Secrets must be removed by the caller.
     pub fn push(&self, kind: Kind, detail: &impl Serialize) -> u64 {
         let text = serde_json::to_string(detail).expect("ledger details are plain JSON values");
         let fields = text.strip_prefix('{').expect("ledger details are JSON objects");
         let comma = if fields == "}" { "" } else { "," };
-        let at_ms = now_ms();
         let mut book = self.lock();
         book.last += 1;
         let seq = book.last;
         let kind_name = kind.as_str();
-        let text =
-            format!(r#"{{"seq":{seq},"at_ms":{at_ms},"kind":"{kind_name}"{comma}{fields}"#).into();
+        // Read under the lock, so that times never go back from one entry to the next.
+        let at_us = now_us();
+        let at_ms = at_us / 1000;
+        let head = format!(r#"{{"seq":{seq},"at_ms":{at_ms},"at_us":{at_us},"kind":"{kind_name}""#);
+        let text = format!("{head}{comma}{fields}").into();
         book.entries.push_back(Entry { seq, kind, text });
         if book.entries.len() > self.entries_max {
             book.entries.pop_front();
@@ -130,8 +132,13 @@ impl Ledger {
 
 /// Milliseconds since the Unix epoch.
 pub fn now_ms() -> u64 {
+    now_us() / 1000
+}
+
+/// Microseconds since the Unix epoch.
+pub fn now_us() -> u64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
