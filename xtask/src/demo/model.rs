@@ -33,7 +33,7 @@ const REAL_OUTPUT_TOKENS: u32 = 256;
 pub(crate) enum Choice {
     Played,
     Real,
-    Server { base_url: String, name: Option<String> },
+    Server { base_url: String, name: String },
 }
 
 /// What the worker is told about its model.
@@ -48,13 +48,15 @@ pub(crate) enum Model {
 }
 
 impl Choice {
-    /// Reads `played`, `real` or a base URL.
+    /// Reads `played`, `real` or a base URL; asks a server without a model's name what it has.
     pub(crate) fn parse(text: &str, name: Option<String>) -> Result<Self> {
         match text {
             "played" => Ok(Self::Played),
             "real" => Ok(Self::Real),
             url if url.starts_with("http://") || url.starts_with("https://") => {
-                Ok(Self::Server { base_url: url.trim_end_matches('/').to_owned(), name })
+                let base_url = url.trim_end_matches('/').to_owned();
+                let name = name.map_or_else(|| first_model(&base_url), Ok)?;
+                Ok(Self::Server { base_url, name })
             }
             other => Err(Usage(format!(
                 "--model {other} is not known: use `played`, `real`, or the base URL of an \
@@ -64,15 +66,12 @@ impl Choice {
         }
     }
 
-    /// Fetches, starts or asks whatever has to be there before the services start.
+    /// Fetches and starts whatever has to be there before the services start.
     pub(crate) fn prepare(self, folder: &Folder) -> Result<Model> {
         match self {
             Self::Played => Ok(Model::Played),
             Self::Real => start_real(folder),
-            Self::Server { base_url, name } => {
-                let name = name.map_or_else(|| first_model(&base_url), Ok)?;
-                Ok(Model::Server { base_url, name })
-            }
+            Self::Server { base_url, name } => Ok(Model::Server { base_url, name }),
         }
     }
 }
@@ -174,7 +173,7 @@ mod tests {
     fn a_model_is_played_real_or_an_address() {
         assert!(matches!(Choice::parse("played", None).unwrap(), Choice::Played));
         assert!(matches!(Choice::parse("real", None).unwrap(), Choice::Real));
-        let url = Choice::parse("http://127.0.0.1:1/v1/", None).unwrap();
+        let url = Choice::parse("http://127.0.0.1:1/v1/", Some("m".to_owned())).unwrap();
         assert!(matches!(url, Choice::Server { base_url, .. } if base_url.ends_with(":1/v1")));
     }
 
@@ -186,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_server_that_is_not_there_is_refused_before_anything_starts() {
-        let error = super::first_model("http://127.0.0.1:1/v1").unwrap_err();
+        let error = Choice::parse("http://127.0.0.1:1/v1", None).unwrap_err();
         assert!(error.is::<Usage>(), "{error}");
     }
 }
