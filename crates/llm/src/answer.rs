@@ -10,16 +10,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, Stream, StreamExt as _};
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
 use secrecy::ExposeSecret as _;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::client::chain;
-use crate::decoder::{Decoder, Failure, Framing};
+use crate::decoder::{Decoder, Failure};
 use crate::error::{Error, ErrorKind, Phase};
 use crate::event::{Event, Stop, Usage};
-use crate::limits::Limits;
+use crate::head::{Head, framing};
 use crate::openai::{self, Refusal};
 use crate::provider::{Provider, Wire};
 use crate::redact;
@@ -28,7 +27,6 @@ use crate::redact;
 const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
 /// A refusal is known by its status; its words are not worth a longer wait.
 const ERROR_BODY_WAIT: Duration = Duration::from_secs(5);
-const REQUEST_ID_LENGTH_MAX: usize = 128;
 /// What may follow the end mark before the connection is given up instead of reused.
 const DRAIN_BYTES_MAX: usize = 64 << 10;
 const DRAIN_WAIT: Duration = Duration::from_secs(1);
@@ -67,19 +65,6 @@ enum State {
 struct Advice {
     retry_after: Option<Duration>,
     should_retry: Option<bool>,
-}
-
-/// What the head of the HTTP answer said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Head {
-    /// The HTTP status.
-    pub status: u16,
-    /// The provider's name for this request.
-    pub request_id: Option<String>,
-    /// How much of the rate limits is used. Sent with good answers too.
-    pub limits: Limits,
-    /// How long the headers took.
-    pub after: Duration,
 }
 
 /// A whole answer, for callers that do not stream.
@@ -295,12 +280,8 @@ impl Answer {
     fn open(&mut self, response: reqwest::Response) {
         let headers = response.headers();
         let status = response.status().as_u16();
-        let limits = match &self.provider.wire {
-            Wire::OpenAi(_) => Limits::from_openai_headers(headers),
-        };
-        let request_id = request_id(headers);
         let after = self.started.elapsed();
-        self.head = Some(Head { status, request_id, limits, after });
+        self.head = Some(Head::read(status, headers, &self.provider.wire, after));
         if status == 200 {
             let Some(framing) = framing(headers) else {
                 let message = "a web page instead of an answer; the base URL is not an API's";
@@ -400,21 +381,4 @@ fn not_connected(error: reqwest::Error) -> Failure {
 
 fn broken(error: reqwest::Error) -> Failure {
     Failure::new(ErrorKind::Transport, chain(&error.without_url()))
-}
-
-/// `None` for a web page. Servers that name no type are taken at their word to stream.
-fn framing(headers: &HeaderMap) -> Option<Framing> {
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match kind.as_str() {
-        "text/html" | "application/xhtml+xml" => None,
-        "application/json" => Some(Framing::Document),
-        _ => Some(Framing::Events),
-    }
-}
-
-fn request_id(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get("x-request-id").or_else(|| headers.get("request-id"))?;
-    let value = value.to_str().ok()?.trim();
-    (1..=REQUEST_ID_LENGTH_MAX).contains(&value.len()).then(|| value.to_owned())
 }

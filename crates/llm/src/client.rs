@@ -1,6 +1,7 @@
 //! The door to one provider: a connection pool and the way to ask.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::redirect;
@@ -14,7 +15,10 @@ use crate::{openai, tls};
 
 /// Shorter than the idle limit of the usual load balancers, so that a kept connection is rarely
 /// one the other side has just given up.
-const POOL_IDLE: std::time::Duration = std::time::Duration::from_secs(50);
+const POOL_IDLE: Duration = Duration::from_secs(50);
+/// A connection that died without a word is found out by a ping, long before an idle timeout.
+const HTTP2_PING_EVERY: Duration = Duration::from_secs(20);
+const HTTP2_PING_WAIT: Duration = Duration::from_secs(10);
 
 /// Asks one provider. Cheap to clone; clones share the connections.
 #[derive(Clone, Debug)]
@@ -61,6 +65,8 @@ impl Client {
             .default_headers(default_headers(&provider)?)
             .user_agent(concat!("kotonoha/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(provider.timeouts.connect)
+            .http2_keep_alive_interval(HTTP2_PING_EVERY)
+            .http2_keep_alive_timeout(HTTP2_PING_WAIT)
             .pool_idle_timeout(POOL_IDLE)
             .redirect(redirect::Policy::none())
             .referer(false)
@@ -112,12 +118,15 @@ fn default_headers(provider: &Provider) -> Result<HeaderMap, SetupError> {
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream, application/json"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(key) = &provider.api_key {
-        let bearer = format!("Bearer {}", key.expose_secret().trim());
-        let Ok(mut value) = HeaderValue::from_str(&bearer) else {
+        let key = key.expose_secret().trim();
+        let (name, value) = match &provider.wire {
+            Wire::OpenAi(_) => (AUTHORIZATION, format!("Bearer {key}")),
+        };
+        let Ok(mut value) = HeaderValue::from_str(&value) else {
             return Err(SetupError::ApiKey);
         };
         value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
+        headers.insert(name, value);
     }
     Ok(headers)
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::event::Usage;
+use crate::head::Head;
 use crate::limits::Limits;
 
 /// An answer that did not become whole.
@@ -304,7 +305,7 @@ impl Error {
         }
     }
 
-    pub(crate) fn with_head(mut self, head: &crate::Head) -> Self {
+    pub(crate) fn with_head(mut self, head: &Head) -> Self {
         self.detail.status = Some(head.status);
         self.detail.request_id.clone_from(&head.request_id);
         self.detail.limits = head.limits.clone();
