@@ -6,7 +6,6 @@ mod fleet;
 mod folder;
 mod model;
 mod phrases;
-mod process;
 mod summary;
 
 use std::path::PathBuf;

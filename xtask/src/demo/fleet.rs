@@ -6,10 +6,11 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
-use super::control::{Control, Http};
+use super::control::Control;
 use super::folder::Folder;
 use super::model::Model;
-use super::process::{Service, wait_for_both};
+use crate::http::Http;
+use crate::process::{Service, wait_for_both};
 
 /// The programs cargo builds for the demo, by package.
 pub(crate) const PROGRAMS: [&str; 3] = ["simulator", "gateway", "conversation-worker"];
@@ -141,8 +142,8 @@ impl Fleet {
             ("nats-server", &mut self.nats),
             ("simulator", &mut self.simulator),
         ];
-        if let Model::Real { service, .. } = &mut self.model {
-            all.push(("model", service));
+        if let Model::Real(real) = &mut self.model {
+            all.push(("model", &mut real.service));
         }
         all
     }

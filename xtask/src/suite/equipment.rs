@@ -1,4 +1,4 @@
-//! What the tests stand on: the built programs, a nats-server, a browser, another Discord library.
+//! What the tests stand on: built programs, a nats-server, a browser, other people's library and model.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,6 +10,7 @@ use crate::external;
 use crate::fault::Interrupted;
 use crate::nats;
 use crate::python;
+use crate::real_model::RealModel;
 use crate::say;
 use crate::surroundings::{self, System};
 
@@ -26,6 +27,7 @@ pub(crate) struct Equipment {
     workspace: PathBuf,
     nats_server: PathBuf,
     client_environment: Option<PathBuf>,
+    model: Option<RealModel>,
 }
 
 impl Equipment {
@@ -36,11 +38,16 @@ impl Equipment {
         optional("the browser", browser())?;
         let client_environment =
             optional("discord.py", python::environment("client-venv", &[CLIENT_LIBRARY], &[]))?;
+        let target_folder = target_folder(workspace)?;
+        let scratch = target_folder.join("model-of-tests");
+        let log = scratch.join("model.log");
+        let model = optional("the real model", RealModel::start(&scratch, log))?;
         let equipment = Self {
-            target_folder: target_folder(workspace)?,
+            target_folder,
             workspace: workspace.to_path_buf(),
             nats_server: server.path,
             client_environment,
+            model,
         };
         // Not ourselves: the program that is running need not be replaced.
         let mut build = equipment.cargo("build");
@@ -58,6 +65,9 @@ impl Equipment {
             .env(nats::VARIABLE, &self.nats_server);
         if let Some(folder) = &self.client_environment {
             command.env("KOTONOHA_CLIENT_VENV", folder);
+        }
+        if let Some(model) = &self.model {
+            command.env("KOTONOHA_REAL_MODEL_URL", &model.base_url);
         }
         command
     }

@@ -33,7 +33,7 @@ const FOR_TESTS: &str = "simulator";
 
 /// Foreign crates by the beginning of their name, who may use them, and who may in tests only.
 const HOMES: [(&str, &[&str], &[&str]); 6] = [
-    ("twilight-", &["gateway"], &["contracts", "simulator"]),
+    ("twilight-", &["gateway"], &["contracts", "simulator", "system-tests"]),
     ("async-nats", &["bus"], &["system-tests"]),
     ("sqlx", &["conversation-worker", "backup-agent", "health-aggregator", "system-tests"], &[]),
     (

@@ -1,4 +1,4 @@
-//! One service of the demo as a process: started on a leash, watched until ready, stopped in order.
+//! A long-running process of a chore: started on a leash, watched until ready, stopped in order.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
