@@ -1,4 +1,9 @@
 //! The stream of changes that the chat page and tests watch.
+//!
+//! Every event is an object with `type`, `guild_id` and `channel_id` (both nullable), and:
+//! `message_create`, `message_update`: `message`; `message_delete`: `message_ids`; `typing`:
+//! `user_id`; `reaction`: `message_id`, `user_id`, `emoji`, `added`; `thread_*`, `channel_*`:
+//! `channel`; all others (lower-case dispatch names): `data`.
 
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
-//! Starts the `simulator` service.
+//! Starts the `simulator`: one process that is Discord and the model providers on loopback.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    simulator::cli::main()
+}

@@ -1,4 +1,6 @@
 //! The simulator, seen from outside.
 
+mod harness;
 mod models;
 mod page;
+mod twilight;

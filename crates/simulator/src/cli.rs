@@ -1,0 +1,91 @@
+//! The command line of the `simulator` binary.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+
+use crate::{Config, Preset, Simulator};
+
+/// Exit code for wrong settings, such as a port that is taken.
+const EXIT_USAGE: u8 = 64;
+
+/// Discord and the model providers on loopback, with a page to chat in.
+#[derive(Debug, Parser)]
+#[command(name = "simulator", about)]
+struct Arguments {
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// File that the ready line is written to, atomically, once requests are served.
+    #[arg(long)]
+    ready_file: Option<PathBuf>,
+    /// Token the bot must use; drawn from the seed when absent.
+    #[arg(long)]
+    bot_token: Option<String>,
+    /// Seed of everything drawn at random.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// The world to begin with.
+    #[arg(long, value_enum, default_value_t = World::Demo)]
+    world: World,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum World {
+    Demo,
+    Empty,
+}
+
+/// Runs until SIGINT or SIGTERM.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "failed to start the runtime");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("failed to run the simulator: {error:#}");
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let config = Config {
+        listen: arguments.listen,
+        ready_file: arguments.ready_file,
+        bot_token: arguments.bot_token,
+        seed: arguments.seed,
+        world: match arguments.world {
+            World::Demo => Preset::Demo,
+            World::Empty => Preset::Empty,
+        },
+        ..Config::default()
+    };
+    let running = Simulator::start(config).await?;
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "{}", running.ready_line())?;
+    stdout.flush()?;
+    stop_signal().await?;
+    running.stop().await
+}
+
+async fn stop_signal() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupt = tokio::signal::ctrl_c() => interrupt,
+        _ = terminate.recv() => Ok(()),
+    }
+}
