@@ -4,6 +4,7 @@
 use std::fmt;
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::time::Duration;
 
 use chassis::{Context, ExposeSecret as _, Faults, Outcome, Reader, SecretString};
 
@@ -31,6 +32,8 @@ impl Config {
 enum Conduct {
     /// Runs until it is told to stop.
     Steady,
+    /// Takes its time before it declares its checks.
+    Slow,
     /// Hears that it should stop and does not.
     Stubborn,
     /// Comes to its end by itself.
@@ -51,6 +54,7 @@ impl FromStr for Conduct {
     fn from_str(text: &str) -> Result<Self, String> {
         Ok(match text {
             "steady" => Self::Steady,
+            "slow" => Self::Slow,
             "stubborn" => Self::Stubborn,
             "brief" => Self::Brief,
             "failing" => Self::Failing,
@@ -66,6 +70,7 @@ impl fmt::Display for Conduct {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Steady => "steady",
+            Self::Slow => "slow",
             Self::Stubborn => "stubborn",
             Self::Brief => "brief",
             Self::Failing => "failing",
@@ -77,6 +82,10 @@ impl fmt::Display for Conduct {
 }
 
 async fn run(context: Context, config: Config) -> anyhow::Result<()> {
+    if matches!(config.conduct, Conduct::Slow) {
+        // Holds its thread on purpose: the probes are asked meanwhile.
+        std::thread::sleep(Duration::from_millis(500));
+    }
     context.health.headline("database", "connected", "disconnected");
     context.health.check("database").ok();
     context.health.computed("clock", || Outcome::Ok);
@@ -87,7 +96,7 @@ async fn run(context: Context, config: Config) -> anyhow::Result<()> {
     );
     tracing::info_span!("greeting", turn.id = 7).in_scope(|| speak(&config));
     match config.conduct {
-        Conduct::Steady => context.shutdown.cancelled().await,
+        Conduct::Steady | Conduct::Slow => context.shutdown.cancelled().await,
         Conduct::Stubborn => std::future::pending().await,
         Conduct::Brief => {}
         Conduct::Failing => {

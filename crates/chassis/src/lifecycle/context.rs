@@ -20,7 +20,8 @@ pub struct Context {
     pub service: ServiceInfo,
     /// The settings common to all services.
     pub common: Common,
-    /// Where parts of the service say how they are doing. Served from before `run` begins.
+    /// Where parts of the service say how they are doing. Served from before `run` begins, so declare
+    /// every check before the first `await`: until then `/health` says that the service is starting.
     pub health: Health,
     /// The address `/health` is served on, with the port that was really bound.
     pub address: SocketAddr,
@@ -43,8 +44,19 @@ impl Context {
         metrics: &Metrics,
         shutdown: CancellationToken,
     ) -> io::Result<(Self, Server)> {
+        Self::open_over(Health::new(service), common, listener, metrics, shutdown)
+    }
+
+    /// As [`open`](Self::open), over a registry that may hold checks already.
+    pub(super) fn open_over(
+        health: Health,
+        common: Common,
+        listener: TcpListener,
+        metrics: &Metrics,
+        shutdown: CancellationToken,
+    ) -> io::Result<(Self, Server)> {
         let address = listener.local_addr()?;
-        let health = Health::new(service);
+        let service = health.service();
         let mounted = Mounted::default();
         let stop = CancellationToken::new();
         let router = health::router(&health, metrics, &mounted);

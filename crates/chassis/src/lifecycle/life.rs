@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::context::{Context, Server};
 use super::signals::Signals;
 use super::{EXIT_FAILURE, ServiceInfo, complain, files, install_crypto_provider, listen, refuse};
+use crate::health::{Health, Outcome};
 use crate::metrics::Metrics;
 use crate::settings::{Common, Faults, OnFault, Reader, Source};
 use crate::telemetry::{self, LogError};
@@ -19,6 +20,8 @@ use crate::telemetry::{self, LogError};
 const WORKER_THREADS: usize = 2;
 /// How long the runtime waits at the end for blocking work, such as a file being written.
 const RUNTIME_STOP_MAX: Duration = Duration::from_secs(1);
+/// The check that stands for all others until they are declared.
+const STARTING: &str = "start";
 /// How often a taken port is tried again when the service is to stay up.
 const BIND_RETRY: Duration = Duration::from_secs(5);
 
@@ -131,8 +134,11 @@ impl Life {
         };
         let common = self.common.clone();
         let shutdown = CancellationToken::new();
+        let health = Health::new(self.service);
+        // Until the work has declared its checks nobody may take their absence for health.
+        health.check(STARTING);
         let (context, server) =
-            Context::open(self.service, common, listener, &metrics, shutdown.clone())
+            Context::open_over(health, common, listener, &metrics, shutdown.clone())
                 .context("read the listener's address")?;
         let upkeep = tokio::spawn(metrics.upkeep(shutdown.child_token()));
         let service = self.service;
@@ -207,7 +213,7 @@ impl Life {
             Ok(config) => config,
             Err(faults) => return stay_up(&context, &faults, signals).await,
         };
-        let mut work = pin!(run(context.clone(), config));
+        let mut work = pin!(declared(run(context.clone(), config), &context.health));
         let result = tokio::select! {
             result = &mut work => result,
             name = signals.next() => {
@@ -263,6 +269,20 @@ impl Life {
     }
 }
 
+/// `work`, which has declared its checks by the first time it waits for something.
+async fn declared<F: Future>(work: F, health: &Health) -> F::Output {
+    let mut work = pin!(work);
+    let mut begun = false;
+    std::future::poll_fn(|task| {
+        let progress = work.as_mut().poll(task);
+        if !std::mem::replace(&mut begun, true) {
+            health.remove(STARTING);
+        }
+        progress
+    })
+    .await
+}
+
 /// What became of the attempt to listen.
 enum Opened<T> {
     /// The listener stands; the settings may have gained a fault.
@@ -281,12 +301,11 @@ async fn stay_up(context: &Context, faults: &Faults, signals: &mut Signals) -> E
             0 => format!("settings.{}", fault.key),
             _ => format!("settings.{}.{}", fault.key, earlier + 1),
         };
-        let outcome = crate::health::Outcome::failing(
-            format!("{} {}", fault.key, fault.problem),
-            fault.remedy.to_string(),
-        );
+        let outcome =
+            Outcome::failing(format!("{} {}", fault.key, fault.problem), fault.remedy.to_string());
         context.health.computed(&name, move || outcome.clone());
     }
+    context.health.remove(STARTING);
     tracing::error!(
         faults = faults.len(),
         "configuration is at fault, staying up unready until it is corrected and the service is \

@@ -1,6 +1,7 @@
 //! The settings every service has: listener, log, NATS, shutdown, conduct on a fault.
 
 use std::fmt;
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -32,7 +33,8 @@ pub struct Common {
     pub nats: NatsSettings,
     /// How long a stop may take before the process ends anyway (`SHUTDOWN_GRACE_SECONDS`).
     pub shutdown_grace: Duration,
-    /// What to do about a configuration fault (`KOTONOHA_ON_FAULT`), already decided.
+    /// What to do about a configuration fault (`KOTONOHA_ON_FAULT`); unset means to stay inside a
+    /// container without a terminal, and to exit elsewhere.
     pub on_fault: OnFault,
 }
 
@@ -237,7 +239,7 @@ impl Common {
             nats: NatsSettings::read(reader),
             shutdown_grace: reader
                 .duration_seconds("SHUTDOWN_GRACE_SECONDS", SHUTDOWN_GRACE_DEFAULT),
-            on_fault: reader.optional("KOTONOHA_ON_FAULT").unwrap_or(if in_container() {
+            on_fault: reader.optional("KOTONOHA_ON_FAULT").unwrap_or(if is_supervised() {
                 OnFault::Stay
             } else {
                 OnFault::Exit
@@ -286,7 +288,13 @@ impl NatsSettings {
     }
 }
 
-/// Whether this process runs inside a container, by the marks that Docker and Podman leave.
-fn in_container() -> bool {
-    ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists())
+/// The marks that Docker, Podman and Kubernetes leave in their containers.
+const CONTAINER_MARKS: [&str; 3] =
+    ["/.dockerenv", "/run/.containerenv", "/var/run/secrets/kubernetes.io"];
+
+/// Whether a supervisor would restart this process: it runs in a container, and nobody sits before
+/// it at a terminal who could read the message and correct the setting.
+fn is_supervised() -> bool {
+    let contained = CONTAINER_MARKS.iter().any(|mark| Path::new(mark).exists());
+    contained && !std::io::stderr().is_terminal()
 }

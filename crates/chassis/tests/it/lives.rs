@@ -32,6 +32,18 @@ fn a_service_that_ends_by_itself_exits_0_and_takes_its_ready_file_along() {
 }
 
 #[test]
+fn a_service_is_not_healthy_before_it_has_declared_its_checks() {
+    let running = Specimen::new().conduct("slow").start();
+    let (status, health) = running.get_json("/health");
+    assert_eq!(status, 503);
+    assert_eq!(health["checks"]["start"]["reason"], "starting");
+    assert_eq!(running.get("/health/live").0, 200);
+    let first = running.wait_for("/health", 200);
+    assert!(first.starts_with("{\"status\":\"healthy\",\"database\":\"connected\","), "{first}");
+    assert!(!first.contains("start\""), "{first}");
+}
+
+#[test]
 fn work_beyond_the_grace_period_is_cut_off_with_exit_code_1() {
     let running = Specimen::new().conduct("stubborn").set("SHUTDOWN_GRACE_SECONDS", "0.2").start();
     running.wait_for("/hello", 200);
