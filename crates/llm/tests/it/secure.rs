@@ -57,6 +57,12 @@ async fn accept(listener: &TcpListener, acceptor: &TlsAcceptor) -> TlsStream<Tcp
     acceptor.accept(stream).await.unwrap()
 }
 
+/// Both sides to their ends; one that waits for the other in vain fails the test.
+async fn both<A, B>(client: impl Future<Output = A>, server: impl Future<Output = B>) -> (A, B) {
+    let sides = async { tokio::join!(client, server) };
+    tokio::time::timeout(PATIENCE, sides).await.expect("one side waited for the other in vain")
+}
+
 #[tokio::test]
 async fn a_private_authority_is_trusted_once_it_is_given() {
     let Authority { pem, acceptor } = authority(b"http/1.1");
@@ -71,7 +77,7 @@ async fn a_private_authority_is_trusted_once_it_is_given() {
         stream.shutdown().await.unwrap();
     };
     let mut answer = ask(provider);
-    let (outcome, ()) = tokio::join!(outcome(&mut answer), serve);
+    let (outcome, ()) = both(outcome(&mut answer), serve).await;
     assert_eq!(outcome.text, ORDINARY_TEXT);
     assert_eq!(outcome.end.unwrap(), (Stop::End, Some(usage())));
 }
@@ -85,7 +91,7 @@ async fn an_unknown_authority_is_refused_with_a_reason() {
         let (stream, _) = listener.accept().await.unwrap();
         assert!(acceptor.accept(stream).await.is_err(), "the client must not go on");
     };
-    let (outcome, ()) = tokio::join!(outcome(&mut answer), serve);
+    let (outcome, ()) = both(outcome(&mut answer), serve).await;
     let error = outcome.error();
     assert_eq!(*error.kind(), ErrorKind::Transport);
     assert!(error.to_string().to_lowercase().contains("certificate"), "{error}");
@@ -118,7 +124,6 @@ async fn http_2_is_spoken_where_the_server_can_and_a_dropped_answer_resets_its_s
         assert_eq!(answer.next().await.unwrap().unwrap(), Event::Text("a".into()));
         drop(answer);
     };
-    let both = async { tokio::join!(serve, talk) };
-    let (reason, ()) = tokio::time::timeout(PATIENCE, both).await.expect("no reset came");
+    let (reason, ()) = both(serve, talk).await;
     assert_eq!(reason, h2::Reason::CANCEL);
 }
