@@ -116,7 +116,8 @@ impl Discord {
         count: usize,
         part: &str,
     ) -> anyhow::Result<Vec<String>> {
-        let waited = until(&format!("{count} replies, the last with `{part}`"), || async {
+        let what = format!("{count} replies, the last with `{part}`");
+        let waited = until(&what, || async {
             let texts: Vec<String> =
                 self.replies(channel).await?.iter().map(|reply| text(&reply["content"])).collect();
             let there =

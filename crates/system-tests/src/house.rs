@@ -105,6 +105,11 @@ impl House {
         self.simulator.base_url()
     }
 
+    /// The simulator itself, for what HTTP would be too slow or too coarse for.
+    pub fn simulator(&self) -> &simulator::State {
+        self.simulator.state()
+    }
+
     /// A connection of its own to the broker, for looking at streams.
     pub async fn bus(&self) -> anyhow::Result<bus::Bus> {
         let bus = bus::Bus::connect(self.nats.config("story")).await?;

@@ -3,14 +3,14 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use crate::wait::{until, until_within};
+use crate::wait::{LOOK_EVERY, PATIENCE, until, until_within};
 
 /// The variable that names the folder of the built services; `cargo xtask test` sets it.
 const BINARIES_VARIABLE: &str = "KOTONOHA_BIN_DIR";
@@ -53,17 +53,52 @@ impl Service {
             std::fs::remove_file(&ready_file).context("remove the old ready file")?;
         }
         self.child = Some(self.spawn()?);
-        let address = until("a service listens", || async {
+        let deadline = Instant::now() + PATIENCE;
+        let address = loop {
             if let Some(child) = &mut self.child
                 && let Some(status) = child.try_wait()?
             {
                 anyhow::bail!("{} ended with {status}:\n{}", self.name, self.log()?);
             }
-            Ok(std::fs::read_to_string(&ready_file).ok().filter(|text| !text.trim().is_empty()))
-        })
-        .await?;
+            if let Ok(address) = std::fs::read_to_string(&ready_file)
+                && !address.trim().is_empty()
+            {
+                break address;
+            }
+            anyhow::ensure!(Instant::now() < deadline, "{} does not listen", self.name);
+            tokio::time::sleep(LOOK_EVERY).await;
+        };
         self.address = Some(address.trim().to_owned());
         Ok(())
+    }
+
+    /// Starts the process and waits until it is ready for work: the time from before the process
+    /// was made until `/health/ready` answered 200, looked at every millisecond.
+    pub async fn start_timed(&mut self) -> anyhow::Result<Duration> {
+        anyhow::ensure!(self.child.is_none(), "{} runs already", self.name);
+        let ready_file = self.folder.join(format!("{}.ready", self.name));
+        if ready_file.exists() {
+            std::fs::remove_file(&ready_file).context("remove the old ready file")?;
+        }
+        let begun = Instant::now();
+        self.child = Some(self.spawn()?);
+        loop {
+            anyhow::ensure!(begun.elapsed() < PATIENCE, "{}: {}", self.name, self.log()?);
+            if let Ok(address) = std::fs::read_to_string(&ready_file)
+                && !address.trim().is_empty()
+            {
+                self.address = Some(address.trim().to_owned());
+                if self.get("/health/ready").await.is_ok_and(|(status, _body)| status == 200) {
+                    return Ok(begun.elapsed());
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// The process id, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
     }
 
     fn spawn(&self) -> anyhow::Result<Child> {
@@ -89,7 +124,7 @@ impl Service {
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output();
-        let output = tokio::time::timeout(Duration::from_secs(60), run)
+        let output = tokio::time::timeout(Duration::from_mins(1), run)
             .await
             .with_context(|| format!("{} did not end by itself", self.name))??;
         let said = [output.stdout, output.stderr].concat();
@@ -106,7 +141,7 @@ impl Service {
     pub async fn stop(&mut self) -> anyhow::Result<ExitStatus> {
         self.signal(Signal::TERM)?;
         let mut child = self.child.take().with_context(|| format!("{} does not run", self.name))?;
-        let ended = tokio::time::timeout(Duration::from_secs(60), child.wait()).await;
+        let ended = tokio::time::timeout(Duration::from_mins(1), child.wait()).await;
         ended
             .with_context(|| format!("{} does not stop when asked", self.name))?
             .with_context(|| format!("wait for {}", self.name))
@@ -123,8 +158,7 @@ impl Service {
     }
 
     fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        let id = self.child.as_ref().and_then(Child::id);
-        let pid = id.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let pid = self.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let pid = pid.with_context(|| format!("{} does not run", self.name))?;
         kill_process(pid, signal).with_context(|| format!("signal {}", self.name))
     }
@@ -149,7 +183,8 @@ impl Service {
 
     /// Waits until `/health/ready` answers 200.
     pub async fn ready(&self) -> anyhow::Result<()> {
-        let ready = until(&format!("{} is ready", self.name), || async {
+        let what = format!("{} is ready", self.name);
+        let ready = until(&what, || async {
             let answer = self.get("/health/ready").await;
             Ok(answer.ok().filter(|(status, _body)| *status == 200))
         });

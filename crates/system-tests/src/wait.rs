@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 /// How long a story waits for something that should happen soon. Generous, as test machines are
 /// slow and busy; nothing is ever measured with it.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Asks again and again until there is an answer, for at most [`PATIENCE`].
 pub async fn until<T, F>(what: &str, ask: impl FnMut() -> F) -> anyhow::Result<T>

@@ -44,7 +44,7 @@ async fn a_question_asked_while_the_broker_has_no_room_is_answered_later() -> an
     disk.fill()?;
     let thread = house.discord.mention(&house.channel, &house.person, "genki").await?;
     let failing = |status: u16, _body: &serde_json::Value| status == 503;
-    house.gateway.health(Duration::from_secs(60), "the gateway is held up", failing).await?;
+    house.gateway.health(Duration::from_mins(1), "the gateway is held up", failing).await?;
     disk.empty()?;
     // nats-server freezes a stream after a write error; a restart is the remedy it asks for.
     house.nats.kill().await?;

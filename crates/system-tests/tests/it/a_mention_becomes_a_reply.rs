@@ -100,11 +100,12 @@ async fn question_reply_and_usage_stand_in_the_database() -> anyhow::Result<()> 
         let pool = pool.clone();
         async move { Ok::<i64, sqlx::Error>(sqlx::query(query).fetch_one(&pool).await?.get(0)) }
     };
-    let content: String =
-        sqlx::query("SELECT content FROM inbox WHERE content <> '' ORDER BY stream_seq LIMIT 1")
-            .fetch_one(&pool)
-            .await?
-            .get(0);
+    let content: String = sqlx::query(
+        "SELECT content FROM inbox WHERE content <> '' ORDER BY stream_sequence LIMIT 1",
+    )
+    .fetch_one(&pool)
+    .await?
+    .get(0);
     assert!(content.contains(&asked));
     assert_eq!(count("SELECT count(*) FROM turns WHERE state = 'done'").await?, 1);
     assert_eq!(count("SELECT count(*) FROM attempts").await?, 1, "one row for each request");

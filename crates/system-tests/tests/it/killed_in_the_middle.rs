@@ -1,6 +1,6 @@
 //! Gateway or worker is killed in the middle of a reply: one complete reply, no second one.
 
-use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::json;
 use system_tests::discord::text;
 use system_tests::{House, Options, until};
