@@ -77,7 +77,7 @@ async fn a_private_authority_is_trusted_once_it_is_given() {
         stream.shutdown().await.unwrap();
     };
     let mut answer = ask(provider);
-    let (outcome, ()) = both(outcome(&mut answer), serve).await;
+    let (outcome, ()) = both(Box::pin(outcome(&mut answer)), Box::pin(serve)).await;
     assert_eq!(outcome.text, ORDINARY_TEXT);
     assert_eq!(outcome.end.unwrap(), (Stop::End, Some(usage())));
 }
@@ -91,7 +91,7 @@ async fn an_unknown_authority_is_refused_with_a_reason() {
         let (stream, _) = listener.accept().await.unwrap();
         assert!(acceptor.accept(stream).await.is_err(), "the client must not go on");
     };
-    let (outcome, ()) = both(outcome(&mut answer), serve).await;
+    let (outcome, ()) = both(Box::pin(outcome(&mut answer)), Box::pin(serve)).await;
     let error = outcome.error();
     assert_eq!(*error.kind(), ErrorKind::Transport);
     assert!(error.to_string().to_lowercase().contains("certificate"), "{error}");
@@ -124,6 +124,6 @@ async fn http_2_is_spoken_where_the_server_can_and_a_dropped_answer_resets_its_s
         assert_eq!(answer.next().await.unwrap().unwrap(), Event::Text("a".into()));
         drop(answer);
     };
-    let (reason, ()) = both(serve, talk).await;
+    let (reason, ()) = both(Box::pin(serve), Box::pin(talk)).await;
     assert_eq!(reason, h2::Reason::CANCEL);
 }
