@@ -67,6 +67,10 @@ impl Ledger {
 
     /// Records `detail`, which must serialise to a JSON object without the keys `seq`, `at_ms`,
     /// `at_us` and `kind`, and returns the entry's number. Secrets must be removed by the caller.
+    ///
+    /// # Panics
+    ///
+    /// When `detail` is no JSON object.
     pub fn push(&self, kind: Kind, detail: &impl Serialize) -> u64 {
         let text = serde_json::to_string(detail).expect("ledger details are plain JSON values");
         let fields = text.strip_prefix('{').expect("ledger details are JSON objects");
@@ -77,8 +81,9 @@ impl Ledger {
         let kind_name = kind.as_str();
         // Read under the lock, so that times never go back from one entry to the next.
         let at_us = now_us();
-        let at_ms = at_us / 1000;
-        let head = format!(r#"{{"seq":{seq},"at_ms":{at_ms},"at_us":{at_us},"kind":"{kind_name}""#);
+        let whole_ms = at_us / 1000;
+        let head =
+            format!(r#"{{"seq":{seq},"at_ms":{whole_ms},"at_us":{at_us},"kind":"{kind_name}""#);
         let text = format!("{head}{comma}{fields}").into();
         book.entries.push_back(Entry { seq, kind, text });
         if book.entries.len() > self.entries_max {
@@ -111,6 +116,10 @@ impl Ledger {
     }
 
     /// Entries numbered above `after` of one kind, parsed; for tests in the same process.
+    ///
+    /// # Panics
+    ///
+    /// Never: the ledger wrote what it parses.
     pub fn entries(&self, kind: Kind, after: u64) -> Vec<Value> {
         let book = self.lock();
         book.entries

@@ -41,13 +41,19 @@ pub(crate) async fn drop_connections(
     Ok(Json(answer))
 }
 
-/// Tells a null from an absent field.
-fn given<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    Option::deserialize(deserializer).map(Some)
+/// What becomes of new connections: absent changes nothing, null lets them in again.
+#[derive(Default)]
+enum OnAccept {
+    #[default]
+    Unchanged,
+    Serve,
+    Close(u16),
+}
+
+impl<'de> Deserialize<'de> for OnAccept {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Serve, Self::Close))
+    }
 }
 
 #[derive(Deserialize)]
@@ -64,8 +70,8 @@ pub(crate) struct Settings {
     shards: Option<u64>,
     sharding_required: Option<bool>,
     forget_sessions: Option<bool>,
-    #[serde(default, deserialize_with = "given")]
-    accept_then_close: Option<Option<u16>>,
+    #[serde(default)]
+    accept_then_close: OnAccept,
     content_intent_allowed: Option<bool>,
     member_intents_allowed: Option<bool>,
     withhold_heartbeat_acks: Option<bool>,
@@ -95,7 +101,11 @@ impl Settings {
         set(&mut config.resume_window_ms, self.resume_window_ms);
         set(&mut config.shards, self.shards);
         set(&mut config.sharding_required, self.sharding_required);
-        set(&mut config.accept_then_close, self.accept_then_close);
+        match self.accept_then_close {
+            OnAccept::Unchanged => {}
+            OnAccept::Serve => config.accept_then_close = None,
+            OnAccept::Close(number) => config.accept_then_close = Some(number),
+        }
         set(&mut config.content_intent_allowed, self.content_intent_allowed);
         set(&mut config.member_intents_allowed, self.member_intents_allowed);
         set(&mut config.withhold_heartbeat_acks, self.withhold_heartbeat_acks);
@@ -124,7 +134,7 @@ pub(crate) async fn read(Shared(state): Shared<State>) -> Json<Value> {
 
 fn described(core: &mut Core) -> Value {
     let now_ms = core.world.now_ms;
-    let limits = core.gateway.identify.to_json(now_ms);
+    let limits = core.gateway.identify.session_start_limit(now_ms);
     let config = &core.gateway.config;
     json!({
         "session_start_limit": limits,

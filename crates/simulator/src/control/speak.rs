@@ -103,13 +103,16 @@ pub(crate) async fn send(
             }
             Some(_) => return Err(unknown_message()),
         };
-        let replied =
-            speech.reply_to.and_then(|id| channel.messages.get(&id)).map(|one| one.author_id);
         let allowed = AllowedMentions::default();
         let content = speech.content.trim().to_owned();
-        let mentions = core.world.mentions(channel, speech.author_id, &content, &allowed, replied);
+        let mentions = core.world.mentions(
+            channel,
+            (speech.author_id, &content),
+            &allowed,
+            reference.as_ref(),
+        );
         let attachments = attachments(core, speech.attachments)?;
-        let new = NewMessage { content, reference, mentions, attachments, ..NewMessage::default() };
+        let new = NewMessage { content, attachments, reference, mentions, ..NewMessage::default() };
         let id = core.world.send(channel_id, speech.author_id, new).ok_or_else(unknown_channel)?;
         let message = core.world.message(channel_id, id).ok_or_else(unknown_message)?;
         Ok(shown(core, message))
@@ -158,13 +161,15 @@ pub(crate) async fn edit(
     let message = state.with(|core| {
         let old = own(core, channel_id, id, change.author_id)?;
         let reference = old.reference;
-        let replied = reference
-            .and_then(|one| core.world.message(one.channel_id, one.message_id?))
-            .map(|one| one.author_id);
         let channel = place(core, channel_id, change.author_id)?;
         let allowed = AllowedMentions::default();
         let content = change.content.trim().to_owned();
-        let mentions = core.world.mentions(channel, change.author_id, &content, &allowed, replied);
+        let mentions = core.world.mentions(
+            channel,
+            (change.author_id, &content),
+            &allowed,
+            reference.as_ref(),
+        );
         let edit = MessageEdit {
             content: Some(content),
             mentions: Some(mentions),

@@ -23,7 +23,7 @@ use crate::state::State;
 const FRAME_BYTES_MAX: usize = 4096;
 /// How many frames a client may send in [`FRAMES_PER`].
 const FRAMES_MAX: usize = 120;
-const FRAMES_PER: Duration = Duration::from_secs(60);
+const FRAMES_PER: Duration = Duration::from_mins(1);
 /// How long a client may take to answer a close.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
 

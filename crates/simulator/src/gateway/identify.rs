@@ -68,7 +68,7 @@ impl IdentifyLimits {
     }
 
     /// The `session_start_limit` of `/gateway/bot`.
-    pub fn to_json(&mut self, now_ms: u64) -> Value {
+    pub fn session_start_limit(&mut self, now_ms: u64) -> Value {
         self.renew(now_ms);
         json!({
             "total": self.total,
@@ -113,6 +113,6 @@ mod tests {
         assert_eq!(limits.take(0, 1), Verdict::Allowed);
         assert_eq!(limits.take(0, 10_000), Verdict::Exhausted);
         assert_eq!(limits.take(0, 90_000_000), Verdict::Allowed);
-        assert_eq!(limits.to_json(90_000_000)["remaining"], 999);
+        assert_eq!(limits.session_start_limit(90_000_000)["remaining"], 999);
     }
 }

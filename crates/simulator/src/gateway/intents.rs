@@ -27,7 +27,7 @@ pub const DIRECT_MESSAGE_TYPING: u64 = 1 << 14;
 pub const MESSAGE_CONTENT: u64 = 1 << 15;
 
 /// Every bit Discord knows: 0–16, 20, 21, 24 and 25.
-pub const KNOWN: u64 = (1 << 17) - 1 | 1 << 20 | 1 << 21 | 1 << 24 | 1 << 25;
+pub const KNOWN: u64 = 0x1_ffff | (0b11 << 20) | (0b11 << 24);
 
 /// Whether a session with `intents` hears of `change`.
 pub fn wants(intents: u64, change: &Change, bot_id: Id) -> bool {

@@ -22,6 +22,12 @@ pub(crate) enum Reply {
     Close(u16, &'static str),
 }
 
+/// What an IDENTIFY asks for.
+struct Wanted {
+    shard: (u64, u64),
+    intents: u64,
+}
+
 /// The connection a frame came in on.
 pub(crate) struct Caller<'a> {
     pub(crate) connection: u64,
@@ -74,8 +80,8 @@ impl Core {
         if !self.knows_token(&data["token"]) {
             return Reply::Close(close::AUTHENTICATION_FAILED, "Authentication failed.");
         }
-        let (shard, intents) = match self.check_identify(data) {
-            Ok(checked) => checked,
+        let Wanted { shard, intents } = match self.check_identify(data) {
+            Ok(wanted) => wanted,
             Err((code, reason)) => return Reply::Close(code, reason),
         };
         match self.gateway.identify.take(shard.0, self.world.now_ms) {
@@ -93,7 +99,7 @@ impl Core {
         Reply::Nothing
     }
 
-    fn check_identify(&self, data: &Value) -> Result<((u64, u64), u64), (u16, &'static str)> {
+    fn check_identify(&self, data: &Value) -> Result<Wanted, (u16, &'static str)> {
         let shard = match &data["shard"] {
             Value::Null => (0, 1),
             given => match (given[0].as_u64(), given[1].as_u64()) {
@@ -118,7 +124,7 @@ impl Core {
         if wanted & disallowed != 0 {
             return Err((close::DISALLOWED_INTENTS, "Disallowed intent(s)."));
         }
-        Ok((shard, wanted))
+        Ok(Wanted { shard, intents: wanted })
     }
 
     fn start_session(&mut self, caller: &mut Caller<'_>, shard: (u64, u64), intents: u64) {

@@ -32,6 +32,7 @@ pub(crate) enum Out {
 
 /// The settings of the gateway, changed by the control API.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own for tests")]
 pub struct GatewayConfig {
     /// What HELLO asks for.
     pub heartbeat_interval_ms: u64,
@@ -106,7 +107,7 @@ pub struct Sessions {
     pub identify: IdentifyLimits,
     /// How many of the next dispatches are sent twice.
     pub duplicate_next: u32,
-    sessions: BTreeMap<String, Session>,
+    known: BTreeMap<String, Session>,
     connections: BTreeMap<u64, UnboundedSender<Out>>,
     connections_made: u64,
 }
@@ -135,9 +136,9 @@ impl Sessions {
         let held =
             |session: &Session| session.link.as_ref().is_some_and(|link| link.0 == connection);
         if goodbye {
-            self.sessions.retain(|_, session| !held(session));
+            self.known.retain(|_, session| !held(session));
         }
-        for session in self.sessions.values_mut().filter(|session| held(session)) {
+        for session in self.known.values_mut().filter(|session| held(session)) {
             session.link = None;
             session.lost_ms = now_ms;
         }
@@ -148,7 +149,7 @@ impl Sessions {
         let link = self.connections.get(&connection).map(|sender| (connection, sender.clone()));
         let told = VecDeque::new();
         let session = Session { shard, intents, seq: 0, told, link, lost_ms: 0 };
-        self.sessions.insert(id.into(), session);
+        self.known.insert(id.into(), session);
     }
 
     /// Moves a session to a new connection and tells it again what came after `seq`.
@@ -161,13 +162,13 @@ impl Sessions {
     ) -> Result<(), ResumeError> {
         self.expire(now_ms);
         let sender = self.connections.get(&connection).cloned().ok_or(ResumeError::Unknown)?;
-        let session = self.sessions.get_mut(id).ok_or(ResumeError::Unknown)?;
+        let session = self.known.get_mut(id).ok_or(ResumeError::Unknown)?;
         if seq > session.seq {
             return Err(ResumeError::InvalidSeq);
         }
         let oldest = session.told.front().map_or(session.seq + 1, |told| told.seq);
         if seq + 1 < oldest {
-            self.sessions.remove(id);
+            self.known.remove(id);
             return Err(ResumeError::Unknown);
         }
         if let Some((_, old)) = session.link.replace((connection, sender.clone())) {
@@ -185,14 +186,14 @@ impl Sessions {
     /// Sends one dispatch to one session.
     pub(crate) fn tell(&mut self, id: &str, name: &str, data: &Value, ledger: &Ledger) {
         let raw: Arc<RawValue> = raw(data);
-        if let Some(session) = self.sessions.get_mut(id) {
+        if let Some(session) = self.known.get_mut(id) {
             session.tell(id, name.into(), raw, (1, ledger));
         }
     }
 
     /// Sends a change to every session that asked for it.
     pub(crate) fn dispatch(&mut self, change: &Change, bot_id: Id, ledger: &Ledger) {
-        if self.sessions.is_empty() {
+        if self.known.is_empty() {
             return;
         }
         let mut full: Option<Arc<RawValue>> = None;
@@ -200,7 +201,7 @@ impl Sessions {
         let mut times = 1;
         let is_message = matches!(change.name, "MESSAGE_CREATE" | "MESSAGE_UPDATE");
         let name: Arc<str> = change.name.into();
-        for (id, session) in &mut self.sessions {
+        for (id, session) in &mut self.known {
             if !session.serves(change.guild_id) || !intents::wants(session.intents, change, bot_id)
             {
                 continue;
@@ -228,7 +229,7 @@ impl Sessions {
     /// Sends a dispatch as it is to every session, for tests of what Discord never sends.
     pub fn tell_all(&mut self, name: &str, data: &Value, ledger: &Ledger) {
         let raw = raw(data);
-        for (id, session) in &mut self.sessions {
+        for (id, session) in &mut self.known {
             session.tell(id, name.into(), raw.clone(), (1, ledger));
         }
     }
@@ -241,7 +242,7 @@ impl Sessions {
     /// Ends all connections in one way; sessions survive when `resumable`.
     pub fn drop_all(&mut self, kind: DropKind, resumable: bool) -> usize {
         if !resumable {
-            self.sessions.clear();
+            self.known.clear();
         }
         let out = match kind {
             DropKind::Abort => Out::Abort,
@@ -256,24 +257,24 @@ impl Sessions {
 
     /// Forgets all sessions; their connections go on but can no longer be resumed.
     pub fn forget(&mut self) {
-        self.sessions.clear();
+        self.known.clear();
     }
 
     /// Ends one session.
     pub(crate) fn end(&mut self, id: &str) {
-        self.sessions.remove(id);
+        self.known.remove(id);
     }
 
     /// Forgets sessions that nobody resumed in time.
     fn expire(&mut self, now_ms: u64) {
         let window_ms = self.config.resume_window_ms;
-        self.sessions
+        self.known
             .retain(|_, session| session.link.is_some() || now_ms <= session.lost_ms + window_ms);
     }
 
     /// Sessions as the control API lists them.
     pub fn list(&self) -> Value {
-        let sessions = self.sessions.iter().map(|(id, session)| {
+        let sessions = self.known.iter().map(|(id, session)| {
             json!({
                 "id": id,
                 "shard": [session.shard.0, session.shard.1],

@@ -15,16 +15,18 @@ use crate::world::id::Id;
 const CREATES_A_DAY_MAX: usize = 200;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
+#[expect(clippy::unnecessary_wraps, reason = "every handler has the same signature")]
 pub(crate) fn gateway(core: &mut Core, _call: &Call) -> Outcome {
     Ok(Answer::ok(json!({"url": gateway_url(core)})))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "every handler has the same signature")]
 pub(crate) fn gateway_bot(core: &mut Core, _call: &Call) -> Outcome {
     let now_ms = core.world.now_ms;
     Ok(Answer::ok(json!({
         "url": gateway_url(core),
         "shards": core.gateway.config.shards,
-        "session_start_limit": core.gateway.identify.to_json(now_ms),
+        "session_start_limit": core.gateway.identify.session_start_limit(now_ms),
     })))
 }
 
@@ -32,6 +34,7 @@ fn gateway_url(core: &Core) -> String {
     format!("{}/", core.world.base_url.replacen("http://", "ws://", 1))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "every handler has the same signature")]
 pub(crate) fn me(core: &mut Core, _call: &Call) -> Outcome {
     Ok(Answer::ok(shape::application(&core.world)))
 }
@@ -166,16 +169,14 @@ impl Core {
             let shown: Vec<Value> = options.iter().map(command_body::shown_option).collect();
             command["options"] = json!(shown);
         }
-        match scope {
-            Some(guild_id) => command["guild_id"] = json!(guild_id),
-            None => {
-                command["dm_permission"] = json!(body["dm_permission"].as_bool().unwrap_or(true));
-                command["contexts"] = body["contexts"].clone();
-                let default = json!([0]);
-                let types = &body["integration_types"];
-                command["integration_types"] =
-                    if types.is_array() { types.clone() } else { default };
-            }
+        if let Some(guild_id) = scope {
+            command["guild_id"] = json!(guild_id);
+        } else {
+            command["dm_permission"] = json!(body["dm_permission"].as_bool().unwrap_or(true));
+            command["contexts"] = body["contexts"].clone();
+            let types = &body["integration_types"];
+            command["integration_types"] =
+                if types.is_array() { types.clone() } else { json!([0]) };
         }
         if command["contexts"].is_null()
             && let Some(object) = command.as_object_mut()

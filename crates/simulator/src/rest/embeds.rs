@@ -62,9 +62,7 @@ fn check(embed: &Value, index: &str, errors: &mut FieldErrors) {
             errors.required(&["embeds", index, object, field]);
         }
     }
-    for key in ["url"] {
-        check_url(&embed[key], &["embeds", index, key], errors);
-    }
+    check_url(&embed["url"], &["embeds", index, "url"], errors);
     for object in ["image", "thumbnail"] {
         check_url(&embed[object]["url"], &["embeds", index, object, "url"], errors);
     }

@@ -84,6 +84,10 @@ pub struct FieldErrors {
 
 impl FieldErrors {
     /// Adds an error to the field at `path`; list indexes are path elements too.
+    ///
+    /// # Panics
+    ///
+    /// When a field is named `_errors`.
     pub fn add(&mut self, path: &[&str], code: &str, message: impl Into<String>) {
         let mut node = &mut self.root;
         for part in path {

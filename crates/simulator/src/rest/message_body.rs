@@ -148,7 +148,7 @@ pub(crate) fn new_attachments(world: &mut World, call: &Call) -> Vec<Attachment>
             let about = described.iter().find(|one| same_index(&one["id"], file));
             let text = |key: &str| about.and_then(|one| one[key].as_str()).map(str::to_owned);
             let filename = text("filename").unwrap_or_else(|| file.filename.clone());
-            attachment(world, filename, text("description"), file)
+            attachment(world, &filename, text("description"), file)
         })
         .collect()
 }
@@ -159,14 +159,14 @@ fn same_index(id: &Value, file: &Upload) -> bool {
 
 fn attachment(
     world: &mut World,
-    filename: String,
+    filename: &str,
     description: Option<String>,
     file: &Upload,
 ) -> Attachment {
     let fallback = || "application/octet-stream".to_owned();
     Attachment {
         id: world.next_id(),
-        filename: safe_name(&filename),
+        filename: safe_name(filename),
         description,
         content_type: file.content_type.clone().unwrap_or_else(fallback),
         bytes: file.bytes.clone(),

@@ -48,12 +48,9 @@ pub(crate) fn create(core: &mut Core, call: &Call) -> Outcome {
     }
     let channel = visible(&core.world, channel_id)?;
     let reference = reference(&core.world, channel, &call.body)?;
-    let replied = reference
-        .and_then(|one| core.world.message(one.channel_id, one.message_id?))
-        .map(|one| one.author_id);
     let bot_id = core.world.bot_id;
     let allowed = body.allowed_mentions.clone().unwrap_or_default();
-    let mentions = core.world.mentions(channel, bot_id, &content, &allowed, replied);
+    let mentions = core.world.mentions(channel, (bot_id, &content), &allowed, reference.as_ref());
     let attachments = new_attachments(&mut core.world, call);
     let new = NewMessage {
         content,
@@ -243,13 +240,10 @@ fn edited_mentions(
         return None;
     }
     let channel = world.channels.get(&message.channel_id)?;
-    let replied = message
-        .reference
-        .and_then(|one| world.message(one.channel_id, one.message_id?))
-        .map(|one| one.author_id);
     let allowed = body.allowed_mentions.clone().unwrap_or_default();
     let content = body.content.as_ref().unwrap_or(&message.content);
-    Some(world.mentions(channel, message.author_id, content, &allowed, replied))
+    let reference = message.reference.as_ref();
+    Some(world.mentions(channel, (message.author_id, content), &allowed, reference))
 }
 
 pub(crate) fn delete(core: &mut Core, call: &Call) -> Outcome {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::world::World;
-use crate::world::entity::{Channel, Mentions};
+use crate::world::entity::{Channel, Mentions, Reference};
 use crate::world::id::Id;
 use crate::world::permissions::MENTION_EVERYONE;
 
@@ -65,16 +65,17 @@ impl AllowedMentions {
 }
 
 impl World {
-    /// The pings of `content`, sent by `author_id` into `channel`; `replied` is the author of the
-    /// message it answers.
+    /// The pings of `content`, sent by `author_id` into `channel` in answer to `reference`.
     pub fn mentions(
         &self,
         channel: &Channel,
-        author_id: Id,
-        content: &str,
+        (author_id, content): (Id, &str),
         allowed: &AllowedMentions,
-        replied: Option<Id>,
+        reference: Option<&Reference>,
     ) -> Mentions {
+        let replied = reference
+            .and_then(|one| self.message(one.channel_id, one.message_id?))
+            .map(|message| message.author_id);
         let guild = channel.guild_id.and_then(|id| self.guilds.get(&id));
         let may_ping_all = self.permissions(author_id, channel) & MENTION_EVERYONE != 0;
         let mut found = Mentions::default();

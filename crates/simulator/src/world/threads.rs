@@ -67,8 +67,6 @@ impl World {
         let parent = self.channels.get(&parent_id)?;
         let (guild_id, nsfw) = (parent.guild_id, parent.nsfw);
         let id = from.unwrap_or_else(|| self.next_id());
-        let kind = new.kind;
-        let name = new.name.clone();
         let channel = self.thread_channel(id, owner_id, new);
         let channel = Channel { guild_id, nsfw, parent_id: Some(parent_id), ..channel };
         self.channels.insert(id, channel);
@@ -79,7 +77,7 @@ impl World {
         data["newly_created"] = json!(true);
         self.note_in_channel("THREAD_CREATE", id, data);
         self.note_members(id, &[owner_id], &[]);
-        self.announce_thread(parent_id, id, owner_id, from, (kind, name));
+        self.announce_thread(id, from);
         Some(id)
     }
 
@@ -115,26 +113,22 @@ impl World {
     }
 
     /// A thread begins with a pointer at its message; without one, its channel announces it.
-    fn announce_thread(
-        &mut self,
-        parent_id: Id,
-        id: Id,
-        owner_id: Id,
-        from: Option<Id>,
-        (kind, name): (u8, String),
-    ) {
-        let guild_id = self.channels.get(&id).and_then(|thread| thread.guild_id);
+    fn announce_thread(&mut self, id: Id, from: Option<Id>) -> Option<()> {
+        let channel = self.channels.get(&id)?;
+        let (parent_id, owner_id) = (channel.parent_id?, channel.thread.as_ref()?.owner_id);
+        let guild_id = channel.guild_id;
         if let Some(message_id) = from {
             let reference =
                 Reference { channel_id: parent_id, message_id: Some(message_id), guild_id };
             let starter = NewMessage { reference: Some(reference), ..NewMessage::default() };
-            self.send_as(id, owner_id, message_type::THREAD_STARTER, starter);
-        } else if kind == channel_type::PUBLIC_THREAD {
-            let reference = Reference { channel_id: id, message_id: None, guild_id };
-            let notice =
-                NewMessage { content: name, reference: Some(reference), ..NewMessage::default() };
-            self.send_as(parent_id, owner_id, message_type::THREAD_CREATED, notice);
+            self.send_as(id, owner_id, message_type::THREAD_STARTER, starter)?;
+        } else if channel.kind == channel_type::PUBLIC_THREAD {
+            let reference = Some(Reference { channel_id: id, message_id: None, guild_id });
+            let content = channel.name.clone();
+            let notice = NewMessage { content, reference, ..NewMessage::default() };
+            self.send_as(parent_id, owner_id, message_type::THREAD_CREATED, notice)?;
         }
+        Some(())
     }
 
     /// Changes a thread.

@@ -1,5 +1,7 @@
 //! A running simulator and a client of its control API.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method};
