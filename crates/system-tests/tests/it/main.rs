@@ -8,4 +8,5 @@ mod bad_settings_are_named;
 mod killed_in_the_middle;
 mod one_slow_channel;
 mod silence_where_not_invited;
+mod the_example_settings_are_true;
 mod the_worker_knows_the_gateway;
