@@ -241,7 +241,7 @@ async fn clear_script(Shared(models): Shared<Models>) -> Response {
 }
 
 fn note_control(models: &Models, method: &str) {
-    let detail = json!({"method": method, "path": "/control/model/script", "status": 200});
+    let detail = json!({"action": "model_script", "detail": {"method": method}});
     models.state().ledger().push(Kind::Control, &detail);
 }
 
