@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow};
 
 use crate::debian;
 use crate::external;
+use crate::interrupt;
 use crate::say;
 use crate::surroundings;
 
@@ -33,6 +34,7 @@ pub(crate) fn pip(arguments: &[&OsStr], scratch: &Path) -> Result<()> {
     }) {
         Ok(_) => Ok(()),
         Err(error) => {
+            interrupt::check()?;
             faults.push(format!("{error:#}"));
             Err(anyhow!(faults.join("; ")))
         }

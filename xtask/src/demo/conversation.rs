@@ -67,7 +67,7 @@ impl Conversation {
             stage.expect_history(&first)?;
         }
         if remembered {
-            voice.line(&format!("\n{}", phrases.remembered));
+            voice.line(phrases.remembered);
         }
         let Stage { user_id, user_name, channel_id, .. } = stage;
         let turns = vec![first, second];
@@ -91,9 +91,10 @@ impl<'a> Stage<'a> {
         let world = fleet.control.world()?;
         let bot = fleet.bot_id().to_owned();
         let users = world["users"].as_array().context("list the users")?;
-        let user = users
-            .iter()
-            .find(|user| user["id"] != bot.as_str() && user["bot"] != true)
+        let people = || users.iter().filter(|user| user["id"] != *bot && user["bot"] != true);
+        let user = people()
+            .find(|user| user["name"] == phrases.user)
+            .or_else(|| people().next())
             .context("find a user who is not the bot")?;
         let channels = world["guilds"][0]["channels"].as_array().context("list the channels")?;
         let texts = || channels.iter().filter(|channel| channel["type"] == 0);
@@ -141,7 +142,7 @@ impl<'a> Stage<'a> {
                 interrupt::tick()?;
             }
         }
-        self.voice.line("");
+        self.voice.line("\n");
         Ok(growing.into_turn(shown, question_id, asked))
     }
 
@@ -206,6 +207,8 @@ impl Growing {
             .iter()
             .filter(|message| message["author"]["id"] == bot)
             .filter(|message| message["id"].as_str().is_some_and(younger))
+            // Discord opens a thread with a message of the bot's that says nothing.
+            .filter(|message| message["content"] != "")
             .collect();
         let text: Vec<&str> = parts.iter().filter_map(|part| part["content"].as_str()).collect();
         let text = text.join("\n");
@@ -230,6 +233,7 @@ impl Growing {
         }
         match self.text.strip_prefix(self.shown.as_str()) {
             Some(new) if !self.shown.is_empty() => voice.piece(new),
+            _ if self.shown.is_empty() => voice.piece(&format!("bot: {}", self.text)),
             _ => voice.piece(&format!("\nbot: {}", self.text)),
         }
         self.shown.clone_from(&self.text);
@@ -266,6 +270,7 @@ mod tests {
             json!({"id": "11", "author": {"id": "b"}, "content": "one", "edits": 3}),
             json!({"id": "12", "author": {"id": "b"}, "content": "two", "edits": 1}),
             json!({"id": "13", "author": {"id": "u"}, "content": "somebody else"}),
+            json!({"id": "14", "author": {"id": "b"}, "content": ""}),
         ];
         let mut growing = Growing::default();
         growing.look("c", &messages, ("b", "10"), Instant::now());

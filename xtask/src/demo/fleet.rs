@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
@@ -200,7 +201,11 @@ fn start_simulator(plan: &Plan<'_>) -> Result<Service> {
     let ready = plan.folder.run("simulator.ready");
     forget(&ready)?;
     let program = plan.programs.join("simulator");
+    // Another seed every time, or the words drawn at run time would be the same in every demo.
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seed = since_epoch.as_micros().to_string();
     Service::start("simulator", &program, plan.folder.log("simulator"), |command| {
+        command.args(["--seed", &seed]);
         command.args(["--listen", &format!("127.0.0.1:{}", plan.port.unwrap_or(0))]);
         command.args(["--world", "demo", "--ready-file"]).arg(&ready);
     })

@@ -21,6 +21,8 @@ pub(crate) struct Phrases {
     pub(crate) remembered: &'static str,
     /// Channel the conversation takes place in, where there is one of that name.
     pub(crate) channel: &'static str,
+    /// Who speaks, where there is somebody of that name.
+    pub(crate) user: &'static str,
     labels: Labels,
 }
 
@@ -40,11 +42,12 @@ const JAPANESE: Phrases = Phrases {
     starting: "simulator、nats-server、gateway、conversation-worker を起動しています…\n",
     stopping: "\n止めています…",
     done: "終わりました。",
-    greeting: "こんにちは。合言葉をひとつ決めてください。",
+    greeting: "こんにちは、はじめまして！",
     question: "さっきの合言葉は何でしたか？",
     word_marks: ("合言葉は「", '」'),
     remembered: "✓ 会話を覚えています。",
     channel: "雑談",
+    user: "hana",
     labels: Labels {
         running: "動いています。",
         chat_page: "チャット画面",
@@ -61,11 +64,12 @@ const ENGLISH: Phrases = Phrases {
     starting: "Starting simulator, nats-server, gateway and conversation-worker…\n",
     stopping: "\nStopping…",
     done: "Done.",
-    greeting: "hello! Please give me a secret word.",
+    greeting: "hello! Nice to meet you.",
     question: "What was the secret word?",
     word_marks: ("secret word is “", '”'),
     remembered: "✓ It remembers the conversation.",
     channel: "english",
+    user: "alex",
     labels: Labels {
         running: "Everything is running.",
         chat_page: "chat page",
