@@ -12,6 +12,7 @@ pub mod envelope;
 pub mod event;
 pub mod id;
 pub mod nonce;
+pub mod setting;
 pub mod status;
 pub mod stream;
 pub mod subject;
