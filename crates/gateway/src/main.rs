@@ -1,3 +1,7 @@
 //! Starts the `gateway` service.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    chassis::main(chassis::service!(), gateway::Config::read, gateway::run)
+}

@@ -1,0 +1,202 @@
+//! Says how the gateway is: on the bus every few seconds, and on its own `/health`.
+
+use std::time::{Duration, Instant};
+
+use bus::{Bus, Connection};
+use chassis::{Check, Health, Outcome};
+use contracts::status::{GatewayStatus, STATUS_EVERY_SECONDS, ShardState};
+use contracts::{envelope, subject};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::directory::Directory;
+use crate::forward::Forwarder;
+use crate::outbound::Sender;
+use crate::rest::Rest;
+use crate::session::{Gate, Refusal, Report, Snapshot};
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// When the status is said again: a little early, since we look only once a second.
+const SPEAK_AFTER: Duration = Duration::from_millis(STATUS_EVERY_SECONDS * 1_000 - 500);
+/// How long a session may be away before that counts as a failure: a resume takes a moment.
+const AWAY_MAX: Duration = Duration::from_secs(10);
+
+/// The checks of the gateway's `/health`.
+#[derive(Debug, Clone)]
+pub(crate) struct Checks {
+    discord: Check,
+    bus: Check,
+    sender: Check,
+}
+
+impl Checks {
+    /// Declares them; until they are set they say that the gateway is starting.
+    pub(crate) fn declare(health: &Health) -> Self {
+        health.headline("discord", "connected", "disconnected");
+        Self {
+            discord: health.check("discord"),
+            bus: health.check("bus"),
+            sender: health.check("sender"),
+        }
+    }
+
+    /// Says why Discord refuses us.
+    pub(crate) fn refused(&self, refusal: Refusal) {
+        self.discord.set(refused(refusal));
+    }
+
+    /// Says how the bus is.
+    pub(crate) fn bus(&self, connection: Connection) {
+        self.bus.set(match connection {
+            Connection::Connected => Outcome::Ok,
+            Connection::Connecting | Connection::Disconnected { .. } => Outcome::failing(
+                "nats-server is not reached",
+                "start nats-server, or correct NATS_URL / nats-server を起動するか NATS_URL を確認してください",
+            ),
+        });
+    }
+}
+
+/// What is looked at.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    /// The bus.
+    pub bus: Bus,
+    /// The shards' words on themselves.
+    pub reports: Vec<Report>,
+    /// Counts logins.
+    pub gate: Gate,
+    /// The client for Discord.
+    pub rest: Rest,
+    /// Who we are.
+    pub directory: std::sync::Arc<Directory>,
+    /// Whether we send.
+    pub sender: Sender,
+    /// What is held for the bus.
+    pub forwarder: Forwarder,
+}
+
+/// Looks every second and speaks every few, until told to stop.
+pub(crate) async fn watch(watched: Watched, checks: Checks, stop: CancellationToken) {
+    let connection = watched.bus.connection();
+    let mut spoken: Option<(Instant, Vec<ShardState>)> = None;
+    let mut interval = tokio::time::interval(LOOK_EVERY);
+    while stop.run_until_cancelled(interval.tick()).await.is_some() {
+        let snapshots: Vec<Snapshot> = watched.reports.iter().map(Report::snapshot).collect();
+        checks.bus(*connection.borrow());
+        checks.discord.set(discord(&snapshots));
+        checks.sender.set(sender(&watched));
+        let held = u32::try_from(watched.forwarder.held_bytes()).unwrap_or(u32::MAX);
+        metrics::gauge!("gateway_held_bytes").set(f64::from(held));
+        let states: Vec<ShardState> = snapshots.iter().map(|snapshot| snapshot.state).collect();
+        // A change is said at once: others wait for it.
+        let is_due =
+            spoken.as_ref().is_none_or(|(at, said)| at.elapsed() >= SPEAK_AFTER || *said != states);
+        if is_due {
+            spoken = Some((Instant::now(), states));
+            speak(&watched, &snapshots).await;
+        }
+    }
+}
+
+async fn speak(watched: &Watched, snapshots: &[Snapshot]) {
+    let shards = u32::try_from(snapshots.len()).unwrap_or(u32::MAX);
+    for snapshot in snapshots {
+        let status = GatewayStatus {
+            shard: snapshot.shard,
+            shards,
+            state: snapshot.state,
+            latency_ms: snapshot
+                .latency
+                .map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
+            identifies_left: watched.gate.identifies_left(),
+            bot: watched.directory.bot(),
+            sender: watched.sender.is_held(),
+            at_unix_ms: clock::unix_ms(),
+        };
+        let subject = subject::gateway_status(snapshot.shard);
+        if let Err(error) = watched.bus.publish_core(subject, envelope::encode(&status)).await {
+            tracing::debug!(%error, "the status was not said");
+        }
+    }
+}
+
+/// The worst of all shards.
+fn discord(snapshots: &[Snapshot]) -> Outcome {
+    let worst = snapshots.iter().map(of_shard).max_by_key(|outcome| match outcome {
+        Outcome::Ok => 0,
+        Outcome::Degraded { .. } => 1,
+        Outcome::Failing { .. } => 2,
+    });
+    worst.unwrap_or_else(|| Outcome::failing("no shard is running", "read the gateway's log"))
+}
+
+fn of_shard(snapshot: &Snapshot) -> Outcome {
+    if let Some(refusal) = snapshot.refusal {
+        return refused(refusal);
+    }
+    let shard = snapshot.shard;
+    if let Some(at) = snapshot.login_unix_ms {
+        let seconds = at.saturating_sub(clock::unix_ms()) / 1_000;
+        return Outcome::failing(
+            format!(
+                "shard {shard} waits {seconds} s before its next login, to spare the day's limit"
+            ),
+            "wait; if this lasts, something ends the sessions: read the gateway's log / お待ちください。続く場合はログを確認してください",
+        );
+    }
+    match snapshot.state {
+        ShardState::Connected => Outcome::Ok,
+        _ if snapshot.paused => Outcome::failing(
+            format!("shard {shard} is paused: the bus takes too little"),
+            "look after nats-server: its disk may be full / nats-server とディスクの空きを確認してください",
+        ),
+        ShardState::Disconnected if snapshot.since.elapsed() < AWAY_MAX => {
+            Outcome::degraded(format!("shard {shard} is coming back"), "wait a moment")
+        }
+        ShardState::Connecting | ShardState::Disconnected | ShardState::Refused => {
+            Outcome::failing(
+                format!("shard {shard} has no session with Discord"),
+                "check the network and https://discordstatus.com / ネットワークと https://discordstatus.com を確認してください",
+            )
+        }
+    }
+}
+
+fn sender(watched: &Watched) -> Outcome {
+    if watched.rest.is_unauthorized() {
+        return refused(Refusal { code: 401 });
+    }
+    if watched.sender.is_held() {
+        Outcome::Ok
+    } else {
+        Outcome::degraded("another process sends", "nothing")
+    }
+}
+
+fn refused(refusal: Refusal) -> Outcome {
+    let (english, japanese) = refusal.remedy();
+    Outcome::failing(
+        format!("{} {} (code {})", refusal.setting(), refusal.problem(), refusal.code),
+        format!("{english} / {japanese}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_shard_decides() {
+        let well = Report::new(0).snapshot();
+        let well = Snapshot { state: ShardState::Connected, ..well };
+        assert_eq!(discord(std::slice::from_ref(&well)), Outcome::Ok);
+        let away = Snapshot { state: ShardState::Disconnected, ..well.clone() };
+        assert!(matches!(discord(&[well.clone(), away]), Outcome::Degraded { .. }));
+        let refused = Snapshot { refusal: Some(Refusal { code: 4014 }), ..well.clone() };
+        let outcome = discord(&[well, refused]);
+        assert!(matches!(&outcome, Outcome::Failing { remedy, .. }
+            if remedy.contains("Message Content Intent") && remedy.contains("有効")));
+        assert!(discord(&[]).is_failing());
+    }
+}
