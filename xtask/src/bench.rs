@@ -39,15 +39,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let workspace = surroundings::workspace()?;
     let target = suite::target_folder(&workspace)?;
     let server = nats::provide()?;
-    let cargo = |verb: &str| {
-        let mut command = Command::new("cargo");
-        command.current_dir(&workspace).args([verb, "--release"]);
-        command
-    };
     say::aside("building the release programs; the first time takes some minutes");
-    let mut build = cargo("build");
-    build.args(["--package", "gateway", "--package", "conversation-worker", "--bins"]);
-    external::show(&mut build)?;
+    let mut build = Command::new("cargo");
+    build.args(["build", "--release", "--bins", "--package", "gateway"]);
+    build.args(["--package", "conversation-worker"]);
+    external::show(build.current_dir(&workspace))?;
     let scratch = target.join(SCRATCH);
     std::fs::create_dir_all(&scratch)
         .with_context(|| format!("make a folder to measure in: {}", scratch.display()))?;

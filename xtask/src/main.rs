@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod ci;
 mod debian;
 mod demo;
@@ -47,6 +48,8 @@ enum Chore {
         #[arg(last = true)]
         filter: Vec<OsString>,
     },
+    /// Measure the release programs beside baselines: forwarding, turns, memory, start, history.
+    Bench(bench::Arguments),
     /// Run everything CI runs: fmt, tidy, deny, clippy, docs, test, demo.
     Ci,
     /// Check the rules of this codebase that no compiler knows.
@@ -87,6 +90,7 @@ fn run(chore: Chore) -> Result<()> {
     match chore {
         Chore::Demo(options) => demo::run(&options),
         Chore::Test { filter } => suite::run(&filter),
+        Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Ci => ci::run(),
         Chore::Tidy => tidy::run(),
         Chore::Deny => deny::run(),
