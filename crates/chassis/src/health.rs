@@ -14,6 +14,9 @@ pub use server::serve;
 use crate::lifecycle::ServiceInfo;
 use check::{Entry, Slot};
 
+/// The check that stands for all others until one is declared.
+const STARTING: &str = "start";
+
 /// The registry of a service's checks; clones share it.
 ///
 /// ```
@@ -42,6 +45,7 @@ struct Inner {
 struct State {
     entries: Vec<Entry>,
     headlines: Vec<Headline>,
+    starting: bool,
     draining: bool,
 }
 
@@ -57,6 +61,19 @@ impl Health {
     /// An empty registry, which is healthy.
     pub fn new(service: ServiceInfo) -> Self {
         Self { inner: Arc::new(Inner { service, state: Mutex::default() }) }
+    }
+
+    /// A registry that is unhealthy until its first check is declared, since until then nobody may
+    /// take the absence of checks for health.
+    pub(crate) fn starting(service: ServiceInfo) -> Self {
+        let health = Self::new(service);
+        health.lock().starting = true;
+        health
+    }
+
+    /// Ends the start of a service that has no check to declare.
+    pub fn started(&self) {
+        self.lock().starting = false;
     }
 
     /// The service this registry speaks for.
@@ -84,7 +101,8 @@ impl Health {
     }
 
     /// Shows the check `name` as a top-level field of `/health` too: `good` while it does not fail,
-    /// else `bad`. Fields stand in the order in which they were declared.
+    /// else `bad`. Fields stand in the order in which they were declared; one without its check counts
+    /// as a check that is still starting.
     pub fn headline(&self, name: &str, good: &str, bad: &str) {
         let headline = Headline { name: name.into(), good: good.into(), bad: bad.into() };
         let mut state = self.lock();
@@ -92,9 +110,11 @@ impl Health {
         state.headlines.push(headline);
     }
 
-    /// Removes the check `name`, as for a part that is no longer used.
+    /// Removes the check `name` and its headline, as for a part that is no longer used.
     pub fn remove(&self, name: &str) {
-        self.lock().entries.retain(|entry| entry.name != name);
+        let mut state = self.lock();
+        state.entries.retain(|entry| entry.name != name);
+        state.headlines.retain(|headline| headline.name != name);
     }
 
     /// From now on the service is not ready, because it is stopping; its health is unaffected.
@@ -118,10 +138,18 @@ impl Health {
     }
 
     fn report(&self) -> report::Report {
-        let (entries, headlines, draining) = {
+        let (mut entries, headlines, draining) = {
             let state = self.lock();
-            (state.entries.clone(), state.headlines.clone(), state.draining)
+            let starting = state.starting.then(|| Entry::settable(STARTING, Slot::default()));
+            let entries: Vec<Entry> = starting.into_iter().chain(state.entries.clone()).collect();
+            (entries, state.headlines.clone(), state.draining)
         };
+        // A headline that is promised but has no check yet is a part that is still starting.
+        for headline in &headlines {
+            if entries.iter().all(|entry| entry.name != headline.name) {
+                entries.push(Entry::settable(&headline.name, Slot::default()));
+            }
+        }
         // Closures run outside the lock, so that one may look at the registry itself.
         report::Report::new(self.inner.service, &entries, headlines, draining)
     }
@@ -133,6 +161,7 @@ impl Health {
 
 impl State {
     fn replace(&mut self, entry: Entry) {
+        self.starting = false;
         match self.entries.iter_mut().find(|known| known.name == entry.name) {
             Some(known) => *known = entry,
             None => self.entries.push(entry),

@@ -20,8 +20,9 @@ pub struct Context {
     pub service: ServiceInfo,
     /// The settings common to all services.
     pub common: Common,
-    /// Where parts of the service say how they are doing. Served from before `run` begins, so declare
-    /// every check before the first `await`: until then `/health` says that the service is starting.
+    /// Where parts of the service say how they are doing. Served from before `run` begins, and
+    /// "starting" until the first check is declared; declare all of them together, without an
+    /// `await` between, so that nobody sees half of them.
     pub health: Health,
     /// The address `/health` is served on, with the port that was really bound.
     pub address: SocketAddr,

@@ -20,8 +20,6 @@ use crate::telemetry::{self, LogError};
 const WORKER_THREADS: usize = 2;
 /// How long the runtime waits at the end for blocking work, such as a file being written.
 const RUNTIME_STOP_MAX: Duration = Duration::from_secs(1);
-/// The check that stands for all others until they are declared.
-const STARTING: &str = "start";
 /// How often a taken port is tried again when the service is to stay up.
 const BIND_RETRY: Duration = Duration::from_secs(5);
 
@@ -134,9 +132,7 @@ impl Life {
         };
         let common = self.common.clone();
         let shutdown = CancellationToken::new();
-        let health = Health::new(self.service);
-        // Until the work has declared its checks nobody may take their absence for health.
-        health.check(STARTING);
+        let health = Health::starting(self.service);
         let (context, server) =
             Context::open_over(health, common, listener, &metrics, shutdown.clone())
                 .context("read the listener's address")?;
@@ -213,7 +209,7 @@ impl Life {
             Ok(config) => config,
             Err(faults) => return stay_up(&context, &faults, signals).await,
         };
-        let mut work = pin!(declared(run(context.clone(), config), &context.health));
+        let mut work = pin!(run(context.clone(), config));
         let result = tokio::select! {
             result = &mut work => result,
             name = signals.next() => {
@@ -269,20 +265,6 @@ impl Life {
     }
 }
 
-/// `work`, which has declared its checks by the first time it waits for something.
-async fn declared<F: Future>(work: F, health: &Health) -> F::Output {
-    let mut work = pin!(work);
-    let mut begun = false;
-    std::future::poll_fn(|task| {
-        let progress = work.as_mut().poll(task);
-        if !std::mem::replace(&mut begun, true) {
-            health.remove(STARTING);
-        }
-        progress
-    })
-    .await
-}
-
 /// What became of the attempt to listen.
 enum Opened<T> {
     /// The listener stands; the settings may have gained a fault.
@@ -305,7 +287,6 @@ async fn stay_up(context: &Context, faults: &Faults, signals: &mut Signals) -> E
             Outcome::failing(format!("{} {}", fault.key, fault.problem), fault.remedy.to_string());
         context.health.computed(&name, move || outcome.clone());
     }
-    context.health.remove(STARTING);
     tracing::error!(
         faults = faults.len(),
         "configuration is at fault, staying up unready until it is corrected and the service is \

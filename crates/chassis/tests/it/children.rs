@@ -12,6 +12,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// The pause between two looks at something that has no event to wait for.
+const POLL: Duration = Duration::from_millis(5);
 pub(crate) const TOKEN: &str = "specimen-secret-value";
 
 /// The specimen's program, which cargo builds beside the tests.
@@ -120,7 +122,7 @@ impl Running {
                 panic!("the specimen ended with {status} before it was ready");
             }
             assert!(begun.elapsed() < PATIENCE, "the specimen was not ready in time");
-            std::thread::yield_now();
+            std::thread::sleep(POLL);
         }
     }
 
@@ -168,7 +170,7 @@ impl Running {
                 break status;
             }
             assert!(Instant::now() < deadline, "the specimen did not end: {:#?}", self.seen);
-            std::thread::yield_now();
+            std::thread::sleep(POLL);
         };
         let mut stderr = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
@@ -196,6 +198,7 @@ impl Running {
                 return body;
             }
             assert!(begun.elapsed() < PATIENCE, "{path} still answers {got} {body}");
+            std::thread::sleep(POLL);
         }
     }
 }
@@ -210,6 +213,7 @@ impl Running {
                 return;
             }
             assert!(begun.elapsed() < PATIENCE, "{path} still answers {body}");
+            std::thread::sleep(POLL);
         }
     }
 }

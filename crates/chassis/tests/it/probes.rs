@@ -77,6 +77,18 @@ async fn every_check_has_a_status_and_one_that_fails_makes_503() {
 }
 
 #[tokio::test]
+async fn a_headline_promised_before_its_check_is_a_part_that_is_starting() {
+    let (context, _server, client) = open().await;
+    context.health.headline("database", "connected", "disconnected");
+    let (status, body) = ask(&context, &client, "/health").await;
+    assert_eq!(status, 503);
+    assert!(body.starts_with(r#"{"status":"unhealthy","database":"disconnected","#), "{body}");
+    assert!(body.contains(r#""database":{"status":"failing","reason":"starting""#), "{body}");
+    context.health.check("database").ok();
+    assert_eq!(ask(&context, &client, "/health").await.0, 200);
+}
+
+#[tokio::test]
 async fn the_same_name_is_the_same_check() {
     let (context, _server, _client) = open().await;
     context.health.check("nats").ok();
