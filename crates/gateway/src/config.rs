@@ -19,9 +19,16 @@ pub struct Config {
     pub gateway_url: Option<WebsocketUrl>,
     /// The guilds in which the bot speaks. Elsewhere it is silent.
     pub allowed_guilds: HashSet<GuildId>,
+    /// How many requests a second Discord takes from this bot over all routes.
+    pub requests_per_second: usize,
     /// The limits it keeps to.
     pub limits: Limits,
 }
+
+/// What Discord allows every bot; larger ones are granted more.
+///
+/// Source: Discord's reference, "Global Rate Limit".
+const REQUESTS_PER_SECOND: usize = 50;
 
 /// Limits that only tests change.
 #[derive(Debug, Clone)]
@@ -69,11 +76,14 @@ impl Config {
         let api_url = reader.or("DISCORD_API_URL", HttpUrl::discord());
         let gateway_url = reader.optional("DISCORD_GATEWAY_URL");
         let allowed_guilds = reader.list("DISCORD_ALLOWED_GUILDS").into_iter().collect();
+        let requests_per_second =
+            reader.in_range("DISCORD_REQUESTS_PER_SECOND", REQUESTS_PER_SECOND, 5..=100_000);
         Some(Self {
             token: token?,
             api_url,
             gateway_url,
             allowed_guilds,
+            requests_per_second,
             limits: Limits::default(),
         })
     }
@@ -166,6 +176,7 @@ mod tests {
         assert_eq!(config.api_url.as_str(), "https://discord.com");
         assert_eq!(config.gateway_url, None);
         assert!(config.allowed_guilds.is_empty());
+        assert_eq!(config.requests_per_second, 50);
         assert!(!format!("{config:?}").contains("secret"));
     }
 

@@ -72,7 +72,7 @@ pub async fn run(context: Context, config: Config) -> anyhow::Result<()> {
 /// Runs the gateway on parts of one's own until it is told to stop.
 pub async fn serve(parts: Parts, config: Config) -> anyhow::Result<()> {
     let checks = Checks::declare(&parts.health);
-    let rest = Rest::new(config.api_url.as_str(), &config.token, config.limits.request_timeout)?;
+    let rest = Rest::new(&config)?;
     let watching =
         tokio::spawn(watch_bus(parts.bus.clone(), checks.clone(), parts.shutdown.clone()));
     let outcome = match Ground::reach(&parts).await {

@@ -7,10 +7,8 @@ use http::HeaderMap;
 
 use crate::rest::retry_after::{Limited, Scope};
 
-/// Requests in any one second over all routes. Source: Discord's reference, "Global Rate Limit".
-const GLOBAL_PER_SECOND: usize = 50;
-/// What drafts and typing leave of it for everything that must arrive.
-const GLOBAL_FOR_COSMETICS: usize = 40;
+/// Of so many requests in a second, drafts and typing leave one for what must arrive.
+const COSMETICS_LEAVE_ONE_OF: usize = 5;
 const SECOND: Duration = Duration::from_secs(1);
 /// The pause after a 429 that does not say how long, which doubles with each further one.
 const PAUSE_FIRST: Duration = Duration::from_secs(5);
@@ -48,8 +46,9 @@ struct Bucket {
 }
 
 /// What is known of Discord's limits.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Buckets {
+    per_second: usize,
     routes: HashMap<String, Bucket>,
     sent: VecDeque<Instant>,
     paused_until: Option<Instant>,
@@ -57,6 +56,17 @@ pub(crate) struct Buckets {
 }
 
 impl Buckets {
+    /// Nothing is known yet but how many requests may be made in any one second over all routes.
+    pub(crate) fn new(per_second: usize) -> Self {
+        Self {
+            per_second,
+            routes: HashMap::new(),
+            sent: VecDeque::new(),
+            paused_until: None,
+            unexplained: 0,
+        }
+    }
+
     /// Asks whether a request on `route` may go now.
     pub(crate) fn ask(&mut self, route: &str, urgency: Urgency, now: Instant) -> Gate {
         if let Some(until) = self.paused_until.filter(|until| *until > now) {
@@ -144,8 +154,8 @@ impl Buckets {
             self.sent.pop_front();
         }
         let allowed = match urgency {
-            Urgency::Must => GLOBAL_PER_SECOND,
-            Urgency::Cosmetic => GLOBAL_FOR_COSMETICS,
+            Urgency::Must => self.per_second,
+            Urgency::Cosmetic => self.per_second - self.per_second / COSMETICS_LEAVE_ONE_OF,
         };
         if self.sent.len() < allowed {
             return None;
@@ -192,6 +202,7 @@ impl Bucket {
 mod tests {
     use super::*;
 
+    const PER_SECOND: usize = 50;
     const ROUTE: &str = "POST channels/1/messages";
 
     fn headers(limit: u32, remaining: u32, reset_after: f64) -> HeaderMap {
@@ -205,7 +216,7 @@ mod tests {
     #[test]
     fn an_unknown_route_sends_one_request_and_learns_from_its_answer() {
         let now = Instant::now();
-        let mut buckets = Buckets::default();
+        let mut buckets = Buckets::new(PER_SECOND);
         assert_eq!(buckets.ask(ROUTE, Urgency::Must, now), Gate::Go);
         assert!(matches!(buckets.ask(ROUTE, Urgency::Must, now), Gate::Wait(_)));
         buckets.ended(ROUTE, Some(&headers(5, 4, 5.0)), now);
@@ -224,7 +235,7 @@ mod tests {
     #[test]
     fn cosmetics_leave_the_last_request_to_what_must_arrive() {
         let now = Instant::now();
-        let mut buckets = Buckets::default();
+        let mut buckets = Buckets::new(PER_SECOND);
         assert_eq!(buckets.ask(ROUTE, Urgency::Cosmetic, now), Gate::Go);
         buckets.ended(ROUTE, Some(&headers(5, 1, 4.0)), now);
         assert!(matches!(buckets.ask(ROUTE, Urgency::Cosmetic, now), Gate::Wait(_)));
@@ -234,8 +245,8 @@ mod tests {
     #[test]
     fn no_second_ever_sees_more_than_fifty_requests() {
         let now = Instant::now();
-        let mut buckets = Buckets::default();
-        for number in 0..GLOBAL_PER_SECOND {
+        let mut buckets = Buckets::new(PER_SECOND);
+        for number in 0..PER_SECOND {
             let gate = buckets.ask(&format!("GET channels/{number}"), Urgency::Must, now);
             assert_eq!(gate, Gate::Go);
         }
@@ -247,7 +258,7 @@ mod tests {
     #[test]
     fn an_unexplained_429_pauses_everything_longer_each_time() {
         let now = Instant::now();
-        let mut buckets = Buckets::default();
+        let mut buckets = Buckets::new(PER_SECOND);
         let edge = Limited { scope: Scope::Edge, wait: None };
         assert_eq!(buckets.limited(ROUTE, edge, now), now + Duration::from_secs(5));
         assert!(matches!(buckets.ask("GET x", Urgency::Must, now), Gate::Wait(_)));
@@ -260,7 +271,7 @@ mod tests {
     #[test]
     fn a_429_of_one_route_blocks_that_route_only() {
         let now = Instant::now();
-        let mut buckets = Buckets::default();
+        let mut buckets = Buckets::new(PER_SECOND);
         let wait = Some(Duration::from_secs(7));
         let until = buckets.limited(ROUTE, Limited { scope: Scope::Shared, wait }, now);
         assert_eq!(buckets.ask(ROUTE, Urgency::Must, now), Gate::Wait(until));
@@ -271,7 +282,7 @@ mod tests {
     #[test]
     fn the_pace_spreads_what_is_left_over_the_time_that_is_left() {
         let now = Instant::now();
-        let mut buckets = Buckets::default();
+        let mut buckets = Buckets::new(PER_SECOND);
         assert_eq!(buckets.pace(ROUTE, now), None);
         buckets.ask(ROUTE, Urgency::Must, now);
         buckets.ended(ROUTE, Some(&headers(5, 4, 3.0)), now);

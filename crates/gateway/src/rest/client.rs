@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use chassis::{ExposeSecret as _, SecretString};
+use chassis::ExposeSecret as _;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Config;
 use crate::rest::breaker::Breaker;
 use crate::rest::buckets::{Buckets, Gate, Urgency};
 use crate::rest::call::Call;
@@ -43,7 +44,6 @@ struct Inner {
     ended: Notify,
 }
 
-#[derive(Default)]
 struct State {
     buckets: Buckets,
     breaker: Breaker,
@@ -57,12 +57,8 @@ impl fmt::Debug for Rest {
 }
 
 impl Rest {
-    /// A client for the API at `api_url`, for the bot with this token.
-    pub(crate) fn new(
-        api_url: &str,
-        token: &SecretString,
-        timeout: Duration,
-    ) -> anyhow::Result<Self> {
+    /// A client for Discord's API, for the owner's bot.
+    pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
         let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         let tls =
             rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
@@ -72,12 +68,12 @@ impl Rest {
             .http1_only()
             .no_proxy()
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(timeout)
+            .timeout(config.limits.request_timeout)
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .context("make the HTTP client")?;
-        let token = token.expose_secret();
+        let token = config.token.expose_secret();
         let bearer =
             if token.starts_with("Bot ") { token.to_owned() } else { format!("Bot {token}") };
         let mut authorization = HeaderValue::from_str(&bearer)
@@ -85,9 +81,13 @@ impl Rest {
         authorization.set_sensitive(true);
         let inner = Inner {
             http,
-            base: format!("{api_url}/api/v10/"),
+            base: format!("{}/api/v10/", config.api_url),
             authorization,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                buckets: Buckets::new(config.requests_per_second),
+                breaker: Breaker::default(),
+                unauthorized_until: None,
+            }),
             ended: Notify::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
