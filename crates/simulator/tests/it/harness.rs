@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method};
@@ -136,4 +137,10 @@ pub(crate) async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Op
         assert!(Instant::now() < deadline, "{what} did not happen in time");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// A path that whoever runs the tests may name in the environment.
+#[expect(clippy::disallowed_methods, reason = "tests find optional things through the environment")]
+pub(crate) fn from_environment(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
