@@ -1,1 +1,194 @@
 //! Takes one turn at a time per conversation: history from SQLite, answer from a model, reply out.
+//!
+//! The crate owns the conversation database and everything between an event on the bus and the
+//! commands and drafts that go back to it. It never speaks to Discord and knows none of its
+//! limits; it never speaks to a model but through `llm`. Events are only read into the database;
+//! from there the database alone drives turns, so that a crash at any point ends in the same one
+//! answer.
+#![forbid(unsafe_code)]
+
+mod answer;
+pub mod clock;
+pub mod config;
+pub mod conversation;
+pub mod discord;
+mod drafts;
+pub mod engine;
+pub mod eraser;
+pub mod intake;
+pub mod language;
+pub mod ollama;
+pub mod outcomes;
+pub mod persona;
+pub mod prompt;
+pub mod publisher;
+pub mod speakers;
+pub mod store;
+pub mod texts;
+pub mod thread_name;
+pub mod turn;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bus::{Bus, BusConfig, Connection};
+use chassis::{Context, ExposeSecret as _, Faults, Outcome};
+use llm::{Client, Provider};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use config::Config;
+use discord::Shards;
+use engine::{Engine, Parts};
+use intake::Intake;
+use ollama::Ollama;
+use outcomes::Outcomes;
+use persona::Personas;
+use publisher::Publisher;
+use store::Store;
+
+/// Kept of the grace period for the last rows to be published and the database to be closed.
+const CLOSING: Duration = Duration::from_secs(2);
+const DECLARE_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Runs the service until `context.shutdown` is cancelled.
+pub async fn run(context: Context, config: Config) -> anyhow::Result<()> {
+    context.health.headline("database", "connected", "disconnected");
+    context.health.headline("discord", "connected", "disconnected");
+    let client = client(&config)?;
+    let store = Store::open(&config.database)
+        .await
+        .map_err(|error| Faults::one("DATABASE_PATH", error.to_string(), error.remedy()))?;
+    let bus = Bus::connect(bus_config(&context)).await.context("read the settings of the bus")?;
+    let shards = Shards::default();
+    checks(&context, &store, &bus, &shards);
+    let ollama = Ollama::new(&config.ollama_url).context("make a client for ollama")?;
+    context.mount(ollama.router());
+
+    let (leaving, stopping) = (CancellationToken::new(), context.shutdown.clone());
+    let (publisher, publishing) = Publisher::new(store.clone(), bus.clone(), leaving.clone());
+    let check = context.health.check("model");
+    check.ok();
+    let personas = Personas::new(config.personas.clone());
+    let parts = Parts {
+        config,
+        store: store.clone(),
+        bus: bus.clone(),
+        client,
+        publisher,
+        personas,
+        check,
+    };
+    let engine = Engine::new(parts);
+    let tasks = TaskTracker::new();
+    let publishing = tokio::spawn(publishing.run());
+    tasks.spawn(shards.listen(bus.clone(), stopping.clone()));
+    let erasing = Arc::new(Notify::new());
+    tasks.spawn(eraser::run(store.clone(), bus.clone(), Arc::clone(&erasing), stopping.clone()));
+    if declared(&bus, &stopping).await {
+        let open = engine.resume().await.context("take up unfinished turns")?;
+        tracing::info!(conversations = open, "unfinished turns are taken up");
+        let events = Intake {
+            store: store.clone(),
+            bus: bus.clone(),
+            engine: engine.clone(),
+            erasing: Arc::clone(&erasing),
+            check: context.health.check("events"),
+            stop: stopping.clone(),
+        };
+        tasks.spawn(events.run());
+        let outcomes = Outcomes {
+            store: store.clone(),
+            bus: bus.clone(),
+            engine: engine.clone(),
+            erasing,
+            stop: leaving.clone(),
+        };
+        tasks.spawn(outcomes.run());
+    }
+    stopping.cancelled().await;
+
+    engine.drain(context.common.shutdown_grace.saturating_sub(CLOSING)).await;
+    drop(engine);
+    // What is left to publish is in the database; what can be published at once still is.
+    if tokio::time::timeout(CLOSING / 2, publishing).await.is_err() {
+        tracing::info!("the rest of the outbox is left to the next start");
+    }
+    leaving.cancel();
+    tasks.close();
+    tasks.wait().await;
+    bus.drain().await;
+    store.close().await;
+    Ok(())
+}
+
+fn client(config: &Config) -> Result<Client, Faults> {
+    let model = &config.model;
+    let provider = Provider::openai(model.provider.clone(), model.base_url.clone())
+        .with_api_key(model.api_key.clone());
+    Client::new(provider).map_err(|error| {
+        let key = match &error {
+            llm::SetupError::ApiKey => "MODEL_API_KEY",
+            _ => "MODEL_BASE_URL",
+        };
+        Faults::one(key, format!("does not work: {error}"), "correct the setting and start again")
+    })
+}
+
+fn bus_config(context: &Context) -> BusConfig {
+    let nats = &context.common.nats;
+    BusConfig {
+        url: nats.url.clone(),
+        service: context.service.name.to_owned(),
+        user: nats.user.clone(),
+        password: nats.password.as_ref().map(|password| password.expose_secret().to_owned()),
+    }
+}
+
+/// Makes the streams; `false` where the service is stopped before the bus is there.
+async fn declared(bus: &Bus, stop: &CancellationToken) -> bool {
+    loop {
+        let outcome = tokio::select! {
+            () = stop.cancelled() => return false,
+            outcome = async {
+                bus.wait_connected().await;
+                bus.declare().await
+            } => outcome,
+        };
+        match outcome {
+            Ok(()) => return true,
+            Err(error) => tracing::warn!(%error, "streams cannot be made yet"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return false,
+            () = tokio::time::sleep(DECLARE_RETRY_DELAY) => {}
+        }
+    }
+}
+
+fn checks(context: &Context, store: &Store, bus: &Bus, shards: &Shards) {
+    let trouble = store.trouble();
+    context.health.computed("database", move || match &*trouble.borrow() {
+        None => Outcome::Ok,
+        Some(error) => Outcome::failing(error.to_string(), error.remedy()),
+    });
+    let connection = bus.connection();
+    let connected = move || *connection.borrow() == Connection::Connected;
+    let (shards, on_bus) = (shards.clone(), connected.clone());
+    context.health.computed("discord", move || {
+        if on_bus() {
+            shards.outcome()
+        } else {
+            Outcome::failing("the gateway cannot be heard without NATS", "start NATS first")
+        }
+    });
+    context.health.computed("bus", move || {
+        if connected() {
+            Outcome::Ok
+        } else {
+            Outcome::failing("NATS is not connected", "start NATS, or correct NATS_URL")
+        }
+    });
+}

@@ -1,3 +1,9 @@
 //! Starts the `conversation-worker` service.
 
-fn main() {}
+use std::process::ExitCode;
+
+use conversation_worker::config::Config;
+
+fn main() -> ExitCode {
+    chassis::main(chassis::service!(), Config::read, conversation_worker::run)
+}

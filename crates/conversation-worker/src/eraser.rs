@@ -1,0 +1,71 @@
+//! Removes from the bus what was deleted in Discord, until nothing of it is left.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus::Bus;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::now_unix_ms;
+use crate::store::{Erased, Store, StoreError, Tidy};
+
+const BATCH_MAX: u32 = 100;
+/// Also without a sign: an earlier run may have left something.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+const RETRY_DELAY: Duration = Duration::from_secs(2);
+
+/// Erases until told to stop.
+pub async fn run(store: Store, bus: Bus, asked: Arc<Notify>, stop: CancellationToken) {
+    loop {
+        let wait = match erase_all(&store, &bus).await {
+            Ok(true) => LOOK_EVERY,
+            Ok(false) => RETRY_DELAY,
+            Err(error) => {
+                tracing::warn!(%error, "erasing is put off");
+                RETRY_DELAY
+            }
+        };
+        if wait == LOOK_EVERY
+            && let Err(error) = store.write(Tidy { now_unix_ms: now_unix_ms() }).await
+        {
+            tracing::debug!(%error, "tidying is put off");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = asked.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Whether everything is gone now.
+async fn erase_all(store: &Store, bus: &Bus) -> Result<bool, StoreError> {
+    loop {
+        let erasures = store.erasures(BATCH_MAX).await?;
+        if erasures.is_empty() {
+            return Ok(true);
+        }
+        let mut gone = Vec::new();
+        for erasure in erasures {
+            match bus.erase(&erasure.stream, erasure.sequence).await {
+                // What is not there any more is as gone as can be.
+                Ok(_was_there) => gone.push(erasure),
+                Err(error) => {
+                    tracing::warn!(
+                        stream = erasure.stream,
+                        stream.sequence = erasure.sequence,
+                        %error,
+                        "not erased yet"
+                    );
+                    break;
+                }
+            }
+        }
+        if gone.is_empty() {
+            return Ok(false);
+        }
+        metrics::counter!("conversation_erased_total").increment(gone.len() as u64);
+        store.write(Erased(gone)).await?;
+    }
+}

@@ -1,0 +1,144 @@
+//! The database: what was asked and answered, and what is on its way, in one SQLite file.
+//!
+//! All writing goes through one connection, and every step of a turn is one transaction there.
+//! Steps that wait at the same time share a commit, and with it its fsync.
+
+mod caps;
+mod claim;
+mod erase;
+mod error;
+mod history;
+mod ingest;
+mod ledger;
+mod open;
+mod outbox;
+mod results;
+mod settle;
+mod tidy;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sqlx::{SqliteConnection, SqlitePool};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use caps::Caps;
+pub use claim::{Claim, Claimed, Claiming};
+pub use erase::{Erased, Erasure};
+pub use error::{OpenError, StoreError};
+pub use history::{History, PastTurn};
+pub use ingest::{Arrival, Cursor, Effect, Ingest, Ingested};
+pub use ledger::{AttemptEnd, NextAttempt, Settlement};
+pub use outbox::{MarkPublished, OutboxRow};
+pub use results::{Ended, RecordResults, Recorded};
+pub use settle::{Abandon, Commit, FirstText};
+pub use tidy::Tidy;
+
+use writer::Writer;
+
+/// How long a step waits before it is tried again after the disk or another process refused it.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+
+/// The database, shared by every part of the worker.
+#[derive(Clone)]
+pub struct Store {
+    writer: Writer,
+    readers: SqlitePool,
+    rows: Arc<AtomicU64>,
+}
+
+/// One step: what it changes is changed in one transaction, whole or not at all.
+pub trait Step: Send + 'static {
+    /// What the step finds out on the way.
+    type Output: Send + 'static;
+
+    /// Does it within an open transaction.
+    fn run(
+        self,
+        connection: &mut SqliteConnection,
+    ) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
+}
+
+impl Store {
+    /// Opens the database at `path`, made or brought to this release's tables where needed.
+    pub async fn open(path: &Path) -> Result<Self, OpenError> {
+        let (connection, readers) = open::open(path).await?;
+        let rows = history_rows(&readers).await.map_err(|error| open::unusable(path, &error))?;
+        Ok(Self {
+            writer: Writer::start(connection),
+            readers,
+            rows: Arc::new(AtomicU64::new(rows)),
+        })
+    }
+
+    /// Does one step; returns when it is on disk.
+    pub async fn write<S: Step>(&self, step: S) -> Result<S::Output, StoreError> {
+        self.writer.write(step).await
+    }
+
+    /// Does one step, again and again while the disk is full or another process holds the
+    /// database; gives up on anything else, and when `stop` fires.
+    pub async fn persist<S: Step + Clone>(
+        &self,
+        step: S,
+        stop: &CancellationToken,
+    ) -> Result<S::Output, StoreError> {
+        loop {
+            match self.writer.write(step.clone()).await {
+                Err(error) if error.is_transient() => {
+                    tokio::select! {
+                        () = stop.cancelled() => return Err(error),
+                        () = tokio::time::sleep(RETRY_DELAY) => {}
+                    }
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// The last reason why nothing could be written; none while writing works.
+    pub fn trouble(&self) -> watch::Receiver<Option<StoreError>> {
+        self.writer.trouble()
+    }
+
+    /// How many messages and replies are kept.
+    pub fn history_rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// Ends the writer after what it was given, and closes the file.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.readers.close().await;
+    }
+
+    fn readers(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// For tests that look at the tables themselves.
+    pub fn pool(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    pub(crate) fn count_rows(&self, added: u64) {
+        self.rows.fetch_add(added, Ordering::Relaxed);
+    }
+}
+
+async fn history_rows(readers: &SqlitePool) -> Result<u64, sqlx::Error> {
+    let count: i64 =
+        sqlx::query_scalar("SELECT (SELECT count(*) FROM inbox) + (SELECT count(*) FROM replies)")
+            .fetch_one(readers)
+            .await?;
+    Ok(count.cast_unsigned())
+}
+
+/// An id of Discord as the database keeps it: the same bits.
+pub(crate) fn id(snowflake: u64) -> i64 {
+    snowflake.cast_signed()
+}

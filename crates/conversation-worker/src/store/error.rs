@@ -1,0 +1,124 @@
+//! What can go wrong with the database, as far as a caller must tell it apart.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A step that was not done.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// There is no room, or the disk refuses: nothing was changed, later may be better.
+    #[error("the database cannot grow: {0}")]
+    Full(Arc<str>),
+    /// The disk or the file refuses to be written.
+    #[error("the database cannot be written: {0}")]
+    Disk(Arc<str>),
+    /// Another process held the database for too long.
+    #[error("the database is held by another process: {0}")]
+    Busy(Arc<str>),
+    /// Another process has taken the turn over: whatever we were about to write is void.
+    #[error("the turn was taken over by another process")]
+    Fenced,
+    /// The worker is stopping.
+    #[error("the database is closed")]
+    Closed,
+    /// A mistake of ours, or a damaged file.
+    #[error("the database refused a step: {0}")]
+    Refused(Arc<str>),
+}
+
+impl StoreError {
+    /// Whether the same step may work later without any change to it.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Full(_) | Self::Disk(_) | Self::Busy(_))
+    }
+
+    /// What the operator can do now.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Full(_) => "free space on the disk that holds DATABASE_PATH; nothing is lost",
+            Self::Disk(_) => {
+                "check that the disk of DATABASE_PATH is there, healthy and writable; nothing is \
+                 lost meanwhile"
+            }
+            Self::Busy(_) => "end the other process that holds DATABASE_PATH open for writing",
+            Self::Fenced => "none: the other process goes on with the turn",
+            Self::Closed => "none: the service is stopping",
+            Self::Refused(_) => "read the service's log; if the file is damaged, restore a backup",
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let text: Arc<str> = error.to_string().into();
+        // SQLite's primary result code is the low byte of the extended one.
+        let code = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .and_then(|code| code.parse::<u32>().ok())
+            .map(|code| code & 0xff);
+        match (code, &error) {
+            (Some(13), _) => Self::Full(text),
+            (Some(8 | 10 | 14), _) | (None, sqlx::Error::Io(_)) => Self::Disk(text),
+            (Some(5 | 6), _) => Self::Busy(text),
+            (None, sqlx::Error::WorkerCrashed | sqlx::Error::PoolClosed) => Self::Closed,
+            _ => Self::Refused(text),
+        }
+    }
+}
+
+/// A database that cannot be used as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder does not take files.
+    #[error("{} cannot hold the database: {reason}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// The file is something else.
+    #[error("{} is not a database of this service", path.display())]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The tables are those of another release.
+    #[error("{} was written by a newer release: {reason}", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// What the migrations said.
+        reason: String,
+    },
+    /// Anything else, a full disk among it.
+    #[error("{} cannot be opened: {reason}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        reason: String,
+    },
+}
+
+impl OpenError {
+    /// What the operator can do now.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Folder { .. } => {
+                "create the folder and let this user write into it, or set DATABASE_PATH to a \
+                 file in another one"
+            }
+            Self::NotOurs { .. } => "set DATABASE_PATH to a file of its own; this one is untouched",
+            Self::Newer { .. } => {
+                "start the release that wrote it (or a newer one), or restore an older backup; \
+                 this one is untouched"
+            }
+            Self::Unusable { .. } => {
+                "check free space and permissions of DATABASE_PATH and that no other program \
+                 holds it; restore a backup if the file is damaged"
+            }
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! Takes a batch of events in: inbox rows, tombstones, edits, queued turns, and the cursor.
+
+use std::sync::Arc;
+
+use contracts::id::{MessageId, TurnId};
+use contracts::stream;
+use sqlx::SqliteConnection;
+
+use super::erase;
+use super::{Step, Store, StoreError, id};
+use crate::intake::change::{Asked, Change};
+
+/// An edit of a message that we never took in counts as a question only this long after the
+/// message was written: later it is more likely a correction of something long settled.
+const LATE_QUESTION_US_MAX: i64 = 15 * 60 * 1_000_000;
+
+/// One event as it stands in the stream.
+pub type Arrival = (u64, Change);
+
+/// Takes a batch of events in.
+#[derive(Debug, Clone)]
+pub struct Ingest {
+    /// The events, in order of their sequences.
+    pub arrivals: Arc<[Arrival]>,
+    /// The newest sequence of the batch, events that could not be read included.
+    pub last_sequence: u64,
+    /// When the stream was made, in milliseconds since the Unix epoch.
+    pub stream_created_unix_ms: u64,
+    /// Now, in milliseconds since the Unix epoch.
+    pub now_unix_ms: i64,
+}
+
+/// What a batch has set in motion.
+#[derive(Debug, Clone, Default)]
+pub struct Ingested {
+    /// What others should look at.
+    pub effects: Vec<Effect>,
+    /// How many messages were new.
+    pub rows: u64,
+    /// Whether something is to be removed from the bus.
+    pub erasures: bool,
+}
+
+/// Something to look at after a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// The conversation may have a turn to run.
+    Wake(i64),
+    /// Everything that the turn answers was deleted while it was being answered.
+    Unasked {
+        /// The turn's conversation.
+        conversation: i64,
+        /// The turn.
+        turn: TurnId,
+    },
+}
+
+/// How far a stream was taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// The newest sequence.
+    pub last_sequence: u64,
+    /// When the stream was made.
+    pub stream_created_unix_ms: u64,
+}
+
+impl Store {
+    /// How far the events were taken in; none before the first.
+    pub async fn cursor(&self) -> Result<Option<Cursor>, StoreError> {
+        let row: Option<(i64, i64)> =
+            sqlx::query_as("SELECT last_sequence, created_unix_ms FROM cursors WHERE stream = ?")
+                .bind(stream::DISCORD_EVENTS.name)
+                .fetch_optional(self.readers())
+                .await?;
+        Ok(row.map(|(last, created)| Cursor {
+            last_sequence: last.cast_unsigned(),
+            stream_created_unix_ms: created.cast_unsigned(),
+        }))
+    }
+}
+
+impl Step for Ingest {
+    type Output = Ingested;
+
+    async fn run(self, connection: &mut SqliteConnection) -> Result<Ingested, StoreError> {
+        let mut batch = Batch { connection, now: self.now_unix_ms, found: Ingested::default() };
+        for (sequence, change) in self.arrivals.iter() {
+            batch.take(sequence.cast_signed(), change).await?;
+        }
+        // A stream that was made anew counts from one again, so its cursor may go back.
+        sqlx::query(
+            "INSERT INTO cursors (stream, last_sequence, created_unix_ms) VALUES (?, ?, ?) \
+             ON CONFLICT (stream) DO UPDATE SET \
+             last_sequence = iif(created_unix_ms = excluded.created_unix_ms, \
+             max(last_sequence, excluded.last_sequence), excluded.last_sequence), \
+             created_unix_ms = excluded.created_unix_ms",
+        )
+        .bind(stream::DISCORD_EVENTS.name)
+        .bind(self.last_sequence.cast_signed())
+        .bind(self.stream_created_unix_ms.cast_signed())
+        .execute(&mut *batch.connection)
+        .await?;
+        Ok(batch.found)
+    }
+}
+
+struct Batch<'c> {
+    connection: &'c mut SqliteConnection,
+    now: i64,
+    found: Ingested,
+}
+
+impl Batch<'_> {
+    async fn take(&mut self, sequence: i64, change: &Change) -> Result<(), StoreError> {
+        match change {
+            Change::Asked(asked) => self.asked(sequence, asked).await,
+            Change::Edited(asked) => self.edited(sequence, asked).await,
+            Change::Withdrawn { message, edited_unix_us } => {
+                self.withdrawn(sequence, *message, *edited_unix_us).await
+            }
+            Change::Deleted(messages) => {
+                for message in messages {
+                    self.deleted(id(message.0)).await?;
+                }
+                Ok(())
+            }
+            Change::ChannelGone(channel) => self.channel_gone(id(channel.0)).await,
+            Change::Echo(message) => self.copy(*message, sequence).await,
+            Change::None => Ok(()),
+        }
+    }
+
+    async fn asked(&mut self, sequence: i64, asked: &Asked) -> Result<(), StoreError> {
+        if self.is_deleted(asked.id).await? {
+            return self.erase(sequence).await;
+        }
+        let known: Option<i64> = sqlx::query_scalar("SELECT id FROM inbox WHERE id = ?")
+            .bind(id(asked.id.0))
+            .fetch_optional(&mut *self.connection)
+            .await?;
+        if known.is_some() {
+            return self.copy(asked.id, sequence).await;
+        }
+        let (conversation, opens_thread) = self.conversation(asked).await?;
+        let turn = self.queued_turn(conversation, asked).await?;
+        self.insert(sequence, asked, (conversation, turn, opens_thread)).await?;
+        self.found.rows += 1;
+        self.wake(conversation);
+        Ok(())
+    }
+
+    /// The conversation, and whether a thread is opened: a reply to one of our messages goes on
+    /// with that message's conversation, where it stands.
+    async fn conversation(&mut self, asked: &Asked) -> Result<(i64, bool), StoreError> {
+        if let Some(reference) = asked.reference.id {
+            let known: Option<i64> = sqlx::query_scalar(
+                "SELECT conversation_id FROM reply_parts WHERE message_id = ? AND channel_id = ?",
+            )
+            .bind(id(reference.0))
+            .bind(id(asked.channel.0))
+            .fetch_optional(&mut *self.connection)
+            .await?;
+            if let Some(conversation) = known {
+                return Ok((conversation, false));
+            }
+        }
+        let key = asked.key;
+        sqlx::query(
+            "INSERT INTO conversations (key, guild_id, channel_id, parent_id, created_unix_ms) \
+             VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
+        )
+        .bind(key.to_string())
+        .bind(key.guild().map(|guild| id(guild.0)))
+        .bind(id(key.channel().0))
+        .bind(key.opened_in().map(|channel| id(channel.0)))
+        .bind(self.now)
+        .execute(&mut *self.connection)
+        .await?;
+        let conversation = sqlx::query_scalar("SELECT id FROM conversations WHERE key = ?")
+            .bind(key.to_string())
+            .fetch_one(&mut *self.connection)
+            .await?;
+        Ok((conversation, asked.opens_thread))
+    }
+
+    /// The turn that will cover the message: one that is still waiting, or a new one.
+    async fn queued_turn(&mut self, conversation: i64, asked: &Asked) -> Result<i64, StoreError> {
+        let waiting: Option<i64> = sqlx::query_scalar(
+            "SELECT id FROM turns WHERE conversation_id = ? AND ended_unix_ms IS NULL \
+             AND state = 'queued' ORDER BY id LIMIT 1",
+        )
+        .bind(conversation)
+        .fetch_optional(&mut *self.connection)
+        .await?;
+        if let Some(turn) = waiting {
+            return Ok(turn);
+        }
+        sqlx::query("INSERT INTO lanes (conversation_id) VALUES (?) ON CONFLICT DO NOTHING")
+            .bind(conversation)
+            .execute(&mut *self.connection)
+            .await?;
+        let turn = TurnId::from(asked.id);
+        sqlx::query(
+            "INSERT INTO turns (id, conversation_id, state, user_id, guild_id, queued_unix_ms) \
+             VALUES (?, ?, 'queued', ?, ?, ?)",
+        )
+        .bind(id(turn.0))
+        .bind(conversation)
+        .bind(id(asked.author.0))
+        .bind(asked.guild.map(|guild| id(guild.0)))
+        .bind(self.now)
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(id(turn.0))
+    }
+
+    async fn insert(
+        &mut self,
+        sequence: i64,
+        asked: &Asked,
+        (conversation, turn, opens_thread): (i64, i64, bool),
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO inbox (id, stream_sequence, conversation_id, turn_id, reason, place, \
+             opens_thread, guild_id, channel_id, author_id, author_name, bot_id, locale, content, \
+             attachments, forwarded, reference_id, reference_author_id, reference_name, \
+             reference_content, edited_unix_us, received_unix_ms, ingested_unix_ms) VALUES \
+             (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(id(asked.id.0))
+        .bind(sequence)
+        .bind(conversation)
+        .bind(turn)
+        .bind(asked.reason.to_string())
+        .bind(asked.place.to_string())
+        .bind(opens_thread)
+        .bind(asked.guild.map(|guild| id(guild.0)))
+        .bind(id(asked.channel.0))
+        .bind(id(asked.author.0))
+        .bind(&asked.author_name)
+        .bind(asked.bot.map(|bot| id(bot.0)))
+        .bind(&asked.locale)
+        .bind(&asked.content)
+        .bind(&asked.attachments)
+        .bind(&asked.forwarded)
+        .bind(asked.reference.id.map(|message| id(message.0)))
+        .bind(asked.reference.author.map(|author| id(author.0)))
+        .bind(&asked.reference.name)
+        .bind(&asked.reference.content)
+        .bind(asked.edited_unix_us)
+        .bind(asked.received_unix_ms.cast_signed())
+        .bind(self.now)
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
+    }
+
+    /// The newest edit wins; one that is no newer (a link preview) changes nothing. An answer that
+    /// was given or begun is not given anew.
+    async fn edited(&mut self, sequence: i64, asked: &Asked) -> Result<(), StoreError> {
+        if self.is_deleted(asked.id).await? {
+            return self.erase(sequence).await;
+        }
+        let known: Option<i64> =
+            sqlx::query_scalar("SELECT edited_unix_us FROM inbox WHERE id = ?")
+                .bind(id(asked.id.0))
+                .fetch_optional(&mut *self.connection)
+                .await?;
+        let Some(edited) = known else {
+            let written_us = asked.id.created_unix_ms().cast_signed().saturating_mul(1000);
+            let late = asked.edited_unix_us.saturating_sub(written_us);
+            if asked.edited_unix_us > 0 && late <= LATE_QUESTION_US_MAX {
+                return self.asked(sequence, asked).await;
+            }
+            return self.copy(asked.id, sequence).await;
+        };
+        self.copy(asked.id, sequence).await?;
+        if asked.edited_unix_us <= edited {
+            return Ok(());
+        }
+        sqlx::query(
+            "UPDATE inbox SET content = ?, attachments = ?, forwarded = ?, edited_unix_us = ?, \
+             state = 'live' WHERE id = ?",
+        )
+        .bind(&asked.content)
+        .bind(&asked.attachments)
+        .bind(&asked.forwarded)
+        .bind(asked.edited_unix_us)
+        .bind(id(asked.id.0))
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
+    }
+
+    async fn withdrawn(
+        &mut self,
+        sequence: i64,
+        message: MessageId,
+        edited_unix_us: i64,
+    ) -> Result<(), StoreError> {
+        let newer: Option<i64> = sqlx::query_scalar(
+            "UPDATE inbox SET edited_unix_us = ?2 WHERE id = ?1 AND edited_unix_us < ?2 \
+             RETURNING id",
+        )
+        .bind(id(message.0))
+        .bind(edited_unix_us)
+        .fetch_optional(&mut *self.connection)
+        .await?;
+        if newer.is_some() {
+            self.copy(message, sequence).await?;
+            self.forget(id(message.0), "withdrawn").await?;
+        }
+        Ok(())
+    }
+
+    async fn deleted(&mut self, message: i64) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO tombstones (message_id, deleted_unix_ms) VALUES (?, ?) \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(message)
+        .bind(self.now)
+        .execute(&mut *self.connection)
+        .await?;
+        let own: Option<i64> =
+            sqlx::query_scalar("SELECT turn_id FROM reply_parts WHERE message_id = ?")
+                .bind(message)
+                .fetch_optional(&mut *self.connection)
+                .await?;
+        if let Some(turn) = own {
+            erase::reply(self.connection, turn, self.now).await?;
+            self.found.erasures = true;
+        }
+        self.forget(message, "deleted").await
+    }
+
+    /// Removes a message's text here and, later, on the bus; its turn goes on only while
+    /// something is left to answer.
+    async fn forget(&mut self, message: i64, state: &'static str) -> Result<(), StoreError> {
+        let turn = erase::message(self.connection, message, state, self.now).await?;
+        self.found.erasures = true;
+        let Some((turn, conversation)) = turn else { return Ok(()) };
+        let left: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM inbox WHERE turn_id = ? AND state = 'live'")
+                .bind(turn)
+                .fetch_one(&mut *self.connection)
+                .await?;
+        if left > 0 {
+            return Ok(());
+        }
+        erase::answered_commands(self.connection, turn, self.now).await?;
+        let cancelled = sqlx::query(
+            "UPDATE turns SET state = 'cancelled', ending = 'none', reason = 'question deleted', \
+             ended_unix_ms = ? WHERE id = ? AND state = 'queued'",
+        )
+        .bind(self.now)
+        .bind(turn)
+        .execute(&mut *self.connection)
+        .await?;
+        if cancelled.rows_affected() > 0 {
+            self.wake(conversation);
+        } else {
+            let turn = TurnId(turn.cast_unsigned());
+            self.found.effects.push(Effect::Unasked { conversation, turn });
+        }
+        Ok(())
+    }
+
+    async fn channel_gone(&mut self, channel: i64) -> Result<(), StoreError> {
+        let messages: Vec<i64> = sqlx::query_scalar(
+            "WITH gone (channel_id) AS (SELECT ?1 UNION SELECT channel_id FROM conversations \
+             WHERE parent_id = ?1) \
+             SELECT id FROM inbox WHERE channel_id IN gone UNION \
+             SELECT message_id FROM reply_parts WHERE channel_id IN gone",
+        )
+        .bind(channel)
+        .fetch_all(&mut *self.connection)
+        .await?;
+        for message in messages {
+            self.deleted(message).await?;
+        }
+        Ok(())
+    }
+
+    async fn is_deleted(&mut self, message: MessageId) -> Result<bool, StoreError> {
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT message_id FROM tombstones WHERE message_id = ?")
+                .bind(id(message.0))
+                .fetch_optional(&mut *self.connection)
+                .await?;
+        Ok(found.is_some())
+    }
+
+    /// Remembers one more event that holds the message's text.
+    async fn copy(&mut self, message: MessageId, sequence: i64) -> Result<(), StoreError> {
+        if self.is_deleted(message).await? {
+            return self.erase(sequence).await;
+        }
+        sqlx::query(
+            "INSERT INTO copies (message_id, stream_sequence, stored_unix_ms) VALUES (?, ?, ?) \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(id(message.0))
+        .bind(sequence)
+        .bind(self.now)
+        .execute(&mut *self.connection)
+        .await?;
+        Ok(())
+    }
+
+    async fn erase(&mut self, sequence: i64) -> Result<(), StoreError> {
+        self.found.erasures = true;
+        erase::event(self.connection, sequence, self.now).await
+    }
+
+    fn wake(&mut self, conversation: i64) {
+        let effect = Effect::Wake(conversation);
+        if !self.found.effects.contains(&effect) {
+            self.found.effects.push(effect);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Opens the file: refuses what is not ours, brings the tables to this release, sets durability.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool};
+
+use super::error::OpenError;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/conversation-worker");
+
+/// "konn", as the first migration writes it into the file's header.
+const APPLICATION_ID: u32 = 1_802_464_878;
+/// Where the header keeps it (SQLite's file format, 1.3).
+const APPLICATION_ID_OFFSET: usize = 68;
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Health, history of several lanes at once, and the odd look from outside.
+const READERS_MAX: u32 = 4;
+
+/// The writing connection and a pool of reading ones.
+pub(super) async fn open(path: &Path) -> Result<(SqliteConnection, SqlitePool), OpenError> {
+    prepare_folder(path)?;
+    refuse_foreign_header(path)?;
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true)
+        .disable_statement_logging();
+    let mut writer =
+        SqliteConnection::connect_with(&options).await.map_err(|error| unusable(path, &error))?;
+    refuse_foreign_tables(path, &mut writer).await?;
+    MIGRATIONS.run_direct(None, &mut writer, false).await.map_err(|error| refused(path, error))?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS_MAX)
+        .connect_with(options.pragma("query_only", "1").create_if_missing(false))
+        .await
+        .map_err(|error| unusable(path, &error))?;
+    Ok((writer, readers))
+}
+
+fn prepare_folder(path: &Path) -> Result<(), OpenError> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let refuse = |error: std::io::Error| OpenError::Folder {
+        path: folder.clone(),
+        reason: error.to_string(),
+    };
+    std::fs::create_dir_all(&folder).map_err(refuse)?;
+    // SQLite writes its journal beside the file, so a writable file in a read-only folder fails
+    // later and with a worse message.
+    let probe = folder.join(format!(".write-probe-{}", std::process::id()));
+    std::fs::write(&probe, b"").map_err(refuse)?;
+    std::fs::remove_file(&probe).map_err(refuse)
+}
+
+fn refuse_foreign_header(path: &Path) -> Result<(), OpenError> {
+    let mut header = Vec::with_capacity(100);
+    match std::fs::File::open(path) {
+        Ok(file) => file.take(100).read_to_end(&mut header).map_err(|error| {
+            OpenError::Unusable { path: path.to_owned(), reason: error.to_string() }
+        })?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => {
+            return Err(OpenError::Unusable { path: path.to_owned(), reason: error.to_string() });
+        }
+    };
+    if header.is_empty() {
+        return Ok(());
+    }
+    let id = header
+        .get(APPLICATION_ID_OFFSET..APPLICATION_ID_OFFSET + 4)
+        .and_then(|bytes| bytes.try_into().ok())
+        .map(u32::from_be_bytes);
+    // A file without an id is looked into further: a first start may have died on the way.
+    if header.starts_with(MAGIC) && matches!(id, Some(APPLICATION_ID | 0)) {
+        Ok(())
+    } else {
+        Err(OpenError::NotOurs { path: path.to_owned() })
+    }
+}
+
+/// A file without our mark is ours only while it holds no table but the list of migrations.
+async fn refuse_foreign_tables(
+    path: &Path,
+    connection: &mut SqliteConnection,
+) -> Result<(), OpenError> {
+    let unusable = |error: sqlx::Error| unusable(path, &error);
+    let mark: i64 = sqlx::query_scalar("PRAGMA application_id")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(unusable)?;
+    if mark == i64::from(APPLICATION_ID) {
+        return Ok(());
+    }
+    let foreign: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' \
+         AND name <> '_sqlx_migrations'",
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(unusable)?;
+    if foreign == 0 { Ok(()) } else { Err(OpenError::NotOurs { path: path.to_owned() }) }
+}
+
+fn refused(path: &Path, error: MigrateError) -> OpenError {
+    match error {
+        MigrateError::VersionMissing(_)
+        | MigrateError::VersionMismatch(_)
+        | MigrateError::VersionTooNew(..) => {
+            OpenError::Newer { path: path.to_owned(), reason: error.to_string() }
+        }
+        error => OpenError::Unusable { path: path.to_owned(), reason: error.to_string() },
+    }
+}
+
+pub(super) fn unusable(path: &Path, error: &sqlx::Error) -> OpenError {
+    OpenError::Unusable { path: path.to_owned(), reason: error.to_string() }
+}

@@ -1,0 +1,253 @@
+//! The one writing connection: steps that wait at the same time share a transaction's fsync.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sqlx::{Connection as _, SqliteConnection};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{Step, StoreError};
+
+/// How many steps share one commit at most: enough to spread an fsync over a burst, few enough
+/// that nobody waits long for the others.
+const STEPS_PER_COMMIT_MAX: usize = 64;
+const QUEUE_MAX: usize = 1024;
+/// While writing fails, how often it is tried without anyone asking, so that health recovers.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+
+#[derive(Clone)]
+pub(super) struct Writer {
+    queue: mpsc::Sender<Order>,
+    trouble: Arc<watch::Sender<Option<StoreError>>>,
+}
+
+enum Order {
+    Step(Box<dyn AnyStep>),
+    Close(oneshot::Sender<()>),
+}
+
+/// A step whose kind is forgotten.
+trait AnyStep: Send {
+    fn run<'c>(self: Box<Self>, connection: &'c mut SqliteConnection) -> BoxFuture<'c, Ran>;
+
+    /// Leaves the step undone, where the transaction is void already.
+    fn refuse(self: Box<Self>) -> Settle;
+}
+
+/// Tells the one who asked how it went; with an error where the step came to nothing.
+type Settle = Box<dyn FnOnce(Option<StoreError>) + Send>;
+
+struct Pending<S: Step> {
+    step: S,
+    answer: oneshot::Sender<Result<S::Output, StoreError>>,
+}
+
+/// A step that ran but is not on disk yet.
+struct Ran {
+    error: Option<StoreError>,
+    settle: Settle,
+}
+
+impl<S: Step> AnyStep for Pending<S> {
+    fn run<'c>(self: Box<Self>, connection: &'c mut SqliteConnection) -> BoxFuture<'c, Ran> {
+        Box::pin(async move {
+            let Self { step, answer } = *self;
+            let outcome = step.run(connection).await;
+            let error = outcome.as_ref().err().cloned();
+            let settle = Box::new(move |failure: Option<StoreError>| {
+                let answered = answer.send(failure.map_or(outcome, Err));
+                // Whoever asked may have been stopped meanwhile; the step holds all the same.
+                drop(answered);
+            });
+            Ran { error, settle }
+        })
+    }
+
+    fn refuse(self: Box<Self>) -> Settle {
+        Box::new(move |failure: Option<StoreError>| {
+            drop(self.answer.send(Err(failure.unwrap_or(StoreError::Closed))));
+        })
+    }
+}
+
+impl Writer {
+    pub(super) fn start(connection: SqliteConnection) -> Self {
+        let (queue, orders) = mpsc::channel(QUEUE_MAX);
+        let trouble = Arc::new(watch::Sender::new(None));
+        tokio::spawn(work(connection, orders, Arc::clone(&trouble)));
+        Self { queue, trouble }
+    }
+
+    pub(super) async fn write<S: Step>(&self, step: S) -> Result<S::Output, StoreError> {
+        let (answer, outcome) = oneshot::channel();
+        let order = Order::Step(Box::new(Pending { step, answer }));
+        self.queue.send(order).await.map_err(|_| StoreError::Closed)?;
+        outcome.await.map_err(|_| StoreError::Closed)?
+    }
+
+    pub(super) fn trouble(&self) -> watch::Receiver<Option<StoreError>> {
+        self.trouble.subscribe()
+    }
+
+    pub(super) async fn close(&self) {
+        let (answer, closed) = oneshot::channel();
+        if self.queue.send(Order::Close(answer)).await.is_ok() {
+            // An answer that never comes means that it is closed as well.
+            drop(closed.await);
+        }
+    }
+}
+
+async fn work(
+    mut connection: SqliteConnection,
+    mut orders: mpsc::Receiver<Order>,
+    trouble: Arc<watch::Sender<Option<StoreError>>>,
+) {
+    loop {
+        let failing = trouble.borrow().is_some();
+        let order = tokio::select! {
+            order = orders.recv() => order,
+            () = tokio::time::sleep(PROBE_EVERY), if failing => {
+                report(&trouble, probe(&mut connection).await.err());
+                continue;
+            }
+        };
+        match order {
+            Some(Order::Step(first)) => {
+                if let Some(answer) = commit(&mut connection, &mut orders, first, &trouble).await {
+                    return close(connection, Some(answer)).await;
+                }
+            }
+            Some(Order::Close(answer)) => return close(connection, Some(answer)).await,
+            None => return close(connection, None).await,
+        }
+    }
+}
+
+async fn close(connection: SqliteConnection, answer: Option<oneshot::Sender<()>>) {
+    if let Err(error) = connection.close().await {
+        tracing::warn!(%error, "closing the database");
+    }
+    if let Some(answer) = answer
+        && answer.send(()).is_err()
+    {
+        tracing::debug!("nobody waits for the database to be closed");
+    }
+}
+
+/// Runs `first` and whatever waits behind it in one transaction. Gives back an order to close
+/// that was met on the way.
+async fn commit(
+    connection: &mut SqliteConnection,
+    orders: &mut mpsc::Receiver<Order>,
+    first: Box<dyn AnyStep>,
+    trouble: &watch::Sender<Option<StoreError>>,
+) -> Option<oneshot::Sender<()>> {
+    let mut settled = Vec::new();
+    let mut closing = None;
+    let mut failure = execute(connection, "BEGIN IMMEDIATE").await.err();
+    let mut next = Some(first);
+    while let Some(step) = next.take() {
+        if failure.is_some() {
+            // The transaction is void: the step does not even start, and is told so.
+            settled.push(step.refuse());
+        } else {
+            match run_one(connection, step).await {
+                Ok(ran) => settled.push(ran),
+                Err((ran, error)) => {
+                    settled.push(ran);
+                    failure = Some(error);
+                }
+            }
+        }
+        if settled.len() < STEPS_PER_COMMIT_MAX && failure.is_none() {
+            match orders.try_recv() {
+                Ok(Order::Step(step)) => next = Some(step),
+                Ok(Order::Close(answer)) => closing = Some(answer),
+                Err(_) => {}
+            }
+        }
+    }
+    if failure.is_none() {
+        failure = execute(connection, "COMMIT").await.err();
+    }
+    if failure.is_some() {
+        // Fails where SQLite has rolled back by itself, as it does on a full disk.
+        drop(execute(connection, "ROLLBACK").await);
+    }
+    report(trouble, failure.clone());
+    for settle in settled {
+        settle(failure.clone());
+    }
+    closing
+}
+
+/// Runs a step within a savepoint, so that its failure leaves the others' work alone.
+///
+/// Fails where the whole transaction has become void.
+async fn run_one(
+    connection: &mut SqliteConnection,
+    step: Box<dyn AnyStep>,
+) -> Result<Settle, (Settle, StoreError)> {
+    if let Err(error) = execute(connection, "SAVEPOINT step").await {
+        return Err((step.refuse(), error));
+    }
+    let Ran { error, settle } = step.run(connection).await;
+    match error {
+        None => match execute(connection, "RELEASE step").await {
+            Ok(()) => Ok(settle),
+            Err(error) => Err((settle, error)),
+        },
+        Some(error) if error.is_transient() => Err((settle, error)),
+        Some(_) => {
+            let undone = match execute(connection, "ROLLBACK TO step").await {
+                Ok(()) => execute(connection, "RELEASE step").await,
+                failed => failed,
+            };
+            match undone {
+                Ok(()) => Ok(settle),
+                Err(worse) => Err((settle, worse)),
+            }
+        }
+    }
+}
+
+async fn execute(connection: &mut SqliteConnection, sql: &'static str) -> Result<(), StoreError> {
+    sqlx::query(sql).execute(connection).await?;
+    Ok(())
+}
+
+/// A write that changes nothing but must reach the disk.
+async fn probe(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    execute(connection, "BEGIN IMMEDIATE").await?;
+    let wrote = async {
+        execute(connection, "CREATE TABLE probe (filler BLOB) STRICT").await?;
+        execute(connection, "INSERT INTO probe VALUES (zeroblob(65536))").await?;
+        execute(connection, "DROP TABLE probe").await?;
+        execute(connection, "COMMIT").await
+    }
+    .await;
+    if wrote.is_err() {
+        drop(execute(connection, "ROLLBACK").await);
+    }
+    wrote
+}
+
+fn report(trouble: &watch::Sender<Option<StoreError>>, failure: Option<StoreError>) {
+    trouble.send_if_modified(|current| {
+        let changed = current.is_some() != failure.is_some();
+        if changed {
+            match &failure {
+                Some(error) => tracing::error!(
+                    %error,
+                    remedy = error.remedy(),
+                    "nothing can be written"
+                ),
+                None => tracing::info!("writing works again"),
+            }
+        }
+        *current = failure;
+        changed
+    });
+}

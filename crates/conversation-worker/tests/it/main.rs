@@ -1,0 +1,17 @@
+//! The worker as a whole: a real nats-server, a real database, a model on the wire, and a test in
+//! the place of Discord.
+
+mod caps;
+mod crashes;
+mod deletions;
+mod disk;
+mod failures;
+mod health;
+mod house;
+mod isolation;
+mod journey;
+mod malformed;
+mod order;
+mod prompts;
+mod restart;
+mod store;
