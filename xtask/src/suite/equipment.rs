@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::debian;
 use crate::external;
@@ -16,6 +16,8 @@ use crate::surroundings::{self, System};
 
 /// A Discord library that is not ours, to hold the simulator to.
 const CLIENT_LIBRARY: &str = "discord.py==2.7.1";
+/// Names under which systems have Chromium or its sibling.
+const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
 /// What the page tests drive, and fonts so that Japanese has its real widths.
 const BROWSER_PACKAGES: [&str; 3] = ["chromium", "chromium-driver", "fonts-noto-cjk"];
 
@@ -26,6 +28,7 @@ pub(crate) struct Equipment {
     pub(crate) target_folder: PathBuf,
     workspace: PathBuf,
     nats_server: PathBuf,
+    browser: Option<Browser>,
     client_environment: Option<PathBuf>,
     model: Option<RealModel>,
 }
@@ -35,7 +38,7 @@ impl Equipment {
     pub(crate) fn gather(workspace: &Path) -> Result<Self> {
         let server = nats::provide()?;
         say::aside(&format!("nats-server {} at {}", server.version, server.path.display()));
-        optional("the browser", browser())?;
+        let browser = optional("the browser", Browser::provide())?;
         let client_environment =
             optional("discord.py", python::environment("client-venv", &[CLIENT_LIBRARY], &[]))?;
         let target_folder = target_folder(workspace)?;
@@ -46,6 +49,7 @@ impl Equipment {
             target_folder,
             workspace: workspace.to_path_buf(),
             nats_server: server.path,
+            browser,
             client_environment,
             model,
         };
@@ -63,6 +67,10 @@ impl Equipment {
             .current_dir(&self.workspace)
             .env("KOTONOHA_BIN_DIR", self.target_folder.join("debug"))
             .env(nats::VARIABLE, &self.nats_server);
+        if let Some(browser) = &self.browser {
+            command.env("KOTONOHA_CHROMIUM", &browser.program);
+            command.env("KOTONOHA_CHROMEDRIVER", &browser.driver);
+        }
         if let Some(folder) = &self.client_environment {
             command.env("KOTONOHA_CLIENT_VENV", folder);
         }
@@ -95,16 +103,30 @@ fn optional<T>(name: &str, result: Result<T>) -> Result<Option<T>> {
     }
 }
 
-fn browser() -> Result<()> {
-    let there =
-        |names: &[&str]| names.iter().any(|name| surroundings::find_on_path(name).is_some());
-    if there(&["chromium", "chromium-browser", "google-chrome"]) && there(&["chromedriver"]) {
-        return Ok(());
+/// A browser and the program that drives it.
+#[derive(Debug)]
+struct Browser {
+    program: PathBuf,
+    driver: PathBuf,
+}
+
+impl Browser {
+    /// Finds them; on Debian, root has them installed.
+    fn provide() -> Result<Self> {
+        if let Some(found) = Self::find() {
+            return Ok(found);
+        }
+        // Ubuntu's `chromium` is a hollow package that asks for snap.
+        ensure!(
+            surroundings::system() == System::Debian && debian::can_install(),
+            "install Chromium and its chromedriver with this system's package manager"
+        );
+        debian::install(&BROWSER_PACKAGES)?;
+        Self::find().context("find the browser that was just installed")
     }
-    // Ubuntu's `chromium` is a hollow package that asks for snap.
-    anyhow::ensure!(
-        surroundings::system() == System::Debian && debian::can_install(),
-        "install Chromium and its chromedriver with this system's package manager"
-    );
-    debian::install(&BROWSER_PACKAGES)
+
+    fn find() -> Option<Self> {
+        let program = BROWSERS.iter().find_map(|name| surroundings::find_on_path(name))?;
+        Some(Self { program, driver: surroundings::find_on_path("chromedriver")? })
+    }
 }
