@@ -39,6 +39,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("message.js", SCRIPT, include_str!("page/message.js")),
     ("pane.js", SCRIPT, include_str!("page/pane.js")),
     ("panels.css", STYLE, include_str!("page/panels.css")),
+    ("presence.js", SCRIPT, include_str!("page/presence.js")),
     ("rooms.js", SCRIPT, include_str!("page/rooms.js")),
     ("store.js", SCRIPT, include_str!("page/store.js")),
     ("theme.css", STYLE, include_str!("page/theme.css")),

@@ -61,6 +61,9 @@ const WORDS = {
   attachmentOnly: ["(attachment)", "（添付ファイル）"],
   said: ["{name}: {text}", "{name}：{text}"],
 
+  botOnline: ["{name} is connected", "{name} は接続中です"],
+  botOffline: ["{name} is not connected. Set DISCORD_API_URL to {address} and start it.", "{name} は未接続です。DISCORD_API_URL を {address} にして起動してください。"],
+
   connection: ["Gateway connection", "ゲートウェイ接続"],
   connectionHelp: ["What the bot’s connection suffers, once for each press.", "ボットの接続に一度だけ起こす障害です。"],
   dropAbort: ["Cut the connection", "接続を切断"],

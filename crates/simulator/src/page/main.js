@@ -3,6 +3,7 @@ import { listen } from "/page/api.js";
 import { drawDrawer, prepareDrawer } from "/page/drawer.js";
 import { language, translatePage } from "/page/i18n.js";
 import { Pane } from "/page/pane.js";
+import { drawPresence, watchPresence } from "/page/presence.js";
 import { drawRooms } from "/page/rooms.js";
 import { getWorld, isThread, loadMessages, on, reloadWorld, roomById, take, write } from "/page/store.js";
 
@@ -64,6 +65,7 @@ const panes = [main, thread];
 const eachShowing = (channelId, action) => panes.filter((pane) => pane.channelId === channelId).forEach(action);
 
 on("world", () => {
+  drawPresence();
   showPlace();
   panes.forEach((pane) => pane.redraw());
 });
@@ -100,11 +102,13 @@ function drawWords() {
   element("language").firstElementChild.textContent = language() === "ja" ? "A" : "あ";
   panes.forEach((pane) => pane.redraw());
   drawList();
+  drawPresence();
   if (element("drawer").open) drawDrawer();
 }
 
 prepareDrawer(() => roomById(main.channelId)?.guild ?? getWorld().guilds[0]);
 drawWords();
+watchPresence();
 listen({
   onEvent: (event) => take(event, openIds()),
   onOpen: (again) => {

@@ -30,9 +30,10 @@ export class MentionPicker {
     this.element = h("div", { class: "picker", id: this.id, role: "listbox", hidden: true });
     field.setAttribute("aria-controls", this.id);
     field.setAttribute("aria-autocomplete", "list");
-    field.addEventListener("blur", () => {
-      this.closing = setTimeout(() => this.close(), 150);
-    });
+    // A press on a button beside the field takes the focus for a moment only.
+    field.addEventListener("blur", () => setTimeout(() => {
+      if (document.activeElement !== field) this.close();
+    }, 150));
   }
 
   /** Puts an `@` where the caret is and opens the list. */
@@ -53,8 +54,6 @@ export class MentionPicker {
   }
 
   update() {
-    // A press on the button beside the field takes the focus for a moment.
-    clearTimeout(this.closing);
     const query = this.query();
     if (query === undefined) {
       this.close();

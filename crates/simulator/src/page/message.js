@@ -5,23 +5,25 @@ import { plainLine, render } from "/page/markdown.js";
 import { names, roomById, userById } from "/page/store.js";
 
 const GROUP_MS = 5 * 60_000;
-const KIND = { PIN: 6, JOIN: 7, THREAD_CREATED: 18, THREAD_STARTER: 21 };
+const KIND = { PIN: 6, JOIN: 7, THREAD_CREATED: 18, REPLY: 19, THREAD_STARTER: 21 };
 
 /** Whether `message` goes on where `before` ended, without a name of its own. */
 export function continues(before, message) {
   return Boolean(before)
     && before.author?.id === message.author?.id
     && !message.message_reference
-    && (before.type === 0 || before.type === 19)
+    && (before.type === 0 || before.type === KIND.REPLY)
     && Date.parse(message.timestamp) - Date.parse(before.timestamp) < GROUP_MS;
 }
 
 /** The element of a message; `actions` holds what its buttons do. */
-export function messageElement(message, before, actions) {
+export function messageElement(message, before, streaming, actions) {
   const follows = continues(before, message);
-  const author = userById(message.author?.id) ?? message.author;
+  // A thread begins with a copy of the message it hangs on.
+  const shown = message.type === KIND.THREAD_STARTER ? message.referenced_message ?? message : message;
+  const author = userById(shown.author?.id) ?? shown.author;
   const element = h("article", {
-    class: `message${follows ? "" : " first"}`,
+    class: `message${follows ? "" : " first"}${streaming ? " streaming" : ""}`,
     tabindex: "-1",
     data: { id: message.id },
     "aria-label": displayName(author),
@@ -35,7 +37,7 @@ function fill(element, message, author, follows, actions) {
   const speaker = actions.speaker();
   element.classList.toggle("mentioned", Boolean(speaker) && (message.mentions ?? []).some((one) => one.id === speaker.id));
   const parts = [];
-  if (message.type === 19 || message.type === KIND.THREAD_STARTER) parts.push(quote(message));
+  if (message.type === KIND.REPLY) parts.push(quote(message));
   if (!follows) parts.push(head(message, author));
   parts.push(h("div", { class: "body", dir: "auto" }));
   element.append(...parts.filter(Boolean));
@@ -57,12 +59,17 @@ export function fillBody(element, message) {
   const told = narration(message);
   body.classList.toggle("narration", Boolean(told));
   if (told) body.textContent = told;
-  else body.replaceChildren(...render(message.content ?? "", names));
+  else body.replaceChildren(...render(textOf(message), names));
   body.hidden = !body.hasChildNodes();
   element.querySelector(".edited")?.remove();
   if (message.edited_timestamp && !element.classList.contains("streaming")) {
     body.append(h("span", { class: "edited", title: clock(message.edited_timestamp), text: ` ${t("edited")}` }));
   }
+}
+
+function textOf(message) {
+  const source = message.type === KIND.THREAD_STARTER ? message.referenced_message : message;
+  return source?.content ?? "";
 }
 
 function narration(message) {

@@ -118,8 +118,9 @@ export class Pane {
   /** A message's element, and the day in front of it when it begins one. */
   pieces(message, before) {
     const begins = !before || day(before.timestamp) !== day(message.timestamp);
-    const element = messageElement(message, begins ? undefined : before, this.actions());
-    if (this.streams.has(message.id)) element.classList.add("streaming");
+    const streaming = this.streams.has(message.id);
+    const element = messageElement(message, begins ? undefined : before, streaming, this.actions());
+    element.dataset.shape = shapeOf(message);
     return begins ? [h("div", { class: "day", text: day(message.timestamp) }), element] : [element];
   }
 
@@ -145,15 +146,13 @@ export class Pane {
   update(message, list) {
     const element = this.find(message.id);
     if (!element) return;
-    const shape = JSON.stringify([message.attachments, message.embeds, message.reactions, message.thread]);
     if (userById(message.author?.id)?.bot) this.stream(message, element);
-    if (element.dataset.shape === shape) {
+    if (element.dataset.shape === shapeOf(message)) {
       fillBody(element, message);
       return;
     }
     const before = list[list.findIndex((one) => one.id === message.id) - 1];
     const fresh = this.pieces(message, before).at(-1);
-    fresh.dataset.shape = shape;
     fresh.classList.toggle("active", element.classList.contains("active"));
     const focused = element.contains(document.activeElement);
     element.replaceWith(fresh);
@@ -288,6 +287,11 @@ export class Pane {
     this.toBottom.hidden = true;
     this.stick();
   }
+}
+
+/** What hangs on a message beside its text; while it stays the same, only the text is redrawn. */
+function shapeOf({ attachments, embeds, reactions, thread }) {
+  return JSON.stringify([attachments ?? [], embeds ?? [], reactions ?? [], thread?.id]);
 }
 
 function empty(title, text) {

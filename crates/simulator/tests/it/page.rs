@@ -189,7 +189,9 @@ async fn anybody_can_be_spoken_as_and_the_bot_mentioned_and_replied_to() {
     visit.browser.press("#pane-main [data-do='mention']").await;
     visit
         .browser
-        .until("document.querySelector('#pane-main .picker [role=option]')?.textContent")
+        .until(
+            "document.querySelector('#pane-main .picker:not([hidden]) [role=option]')?.textContent",
+        )
         .await;
     visit.assert_fine("with the list of people").await;
     visit.browser.write(COMPOSER, &format!("{ENTER}are you there?{ENTER}")).await;
@@ -409,6 +411,16 @@ async fn a_lost_connection_is_told_and_found_again() {
     let again = Simulator::start(Config { listen, seed: 5, ..Config::default() }).await.unwrap();
     browser.until("document.querySelector('#offline').hidden").await;
     again.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_page_says_how_to_connect_a_bot_that_is_missing() {
+    let Some(visit) = Visit::start(DESK).await else { return };
+    visit.open().await;
+    let address = visit.simulator.base_url();
+    let told = format!("document.querySelector('#presence').innerText.includes({address:?})");
+    visit.browser.until(&told).await;
+    visit.assert_fine("without a bot").await;
 }
 
 #[tokio::test]
