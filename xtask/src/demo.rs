@@ -73,9 +73,9 @@ impl Voice {
 /// Builds, starts, plays, and stays until the person has seen enough.
 pub(crate) fn run(options: &Options) -> Result<()> {
     interrupt::listen()?;
-    let phrases = Phrases::for_person();
     let voice = Voice { json: options.json };
     let choice = Choice::parse(&options.model, options.model_name.clone())?;
+    let phrases = Phrases::for_person(matches!(choice, Choice::Real));
     if let Some(port) = options.port {
         refuse_taken(port)?;
     }
@@ -93,6 +93,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         programs: target.join(if options.release { "release" } else { "debug" }),
         nats_server: nats_server.path,
         port: options.port,
+        phrases,
     };
     let mut fleet = Fleet::start(&plan, model)?;
     let played = Conversation::play(&mut fleet, voice, phrases)?;

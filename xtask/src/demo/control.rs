@@ -34,6 +34,22 @@ impl Control {
         Ok(id.to_owned())
     }
 
+    /// Makes a guild of everybody and the bot, with one channel.
+    pub(crate) fn add_guild(&self, name: &str, locale: &str, channel: &str) -> Result<()> {
+        let world = self.world()?;
+        let users = world["users"].as_array().context("list the users")?;
+        let members: Vec<&Value> = users.iter().map(|user| &user["id"]).collect();
+        let url = format!("{}/guilds", self.base);
+        let body = serde_json::json!({
+            "name": name, "preferred_locale": locale, "member_ids": members, "with_bot": true,
+        });
+        let guild = fine(self.http.post(&url, &body)?, &url)?;
+        let id = guild["id"].as_str().context("read the id of the new guild")?;
+        let url = format!("{url}/{id}/channels");
+        fine(self.http.post(&url, &serde_json::json!({ "name": channel }))?, &url)?;
+        Ok(())
+    }
+
     /// A channel's messages, oldest first; none when there is no such channel (yet).
     pub(crate) fn messages(&self, channel: &str) -> Result<Vec<Value>> {
         let url = format!("{}/channels/{channel}/messages", self.base);

@@ -41,7 +41,7 @@ pub(crate) struct Conversation {
     pub(crate) user_name: String,
     pub(crate) channel_id: String,
     pub(crate) turns: Vec<Turn>,
-    /// The word the played model drew.
+    /// The word drawn for this conversation.
     pub(crate) word: Option<String>,
     /// Whether the reply to the question held the word.
     pub(crate) remembered: bool,
@@ -50,18 +50,17 @@ pub(crate) struct Conversation {
 impl Conversation {
     /// Plays it; a reply that does not come, or forgets, is an error when the model is played.
     pub(crate) fn play(fleet: &mut Fleet, voice: Voice, phrases: &Phrases) -> Result<Self> {
+        let model_draws = matches!(fleet.model, Model::Played);
+        let (greeting, question, told) = phrases.script(model_draws);
         let mut stage = Stage::set(fleet, voice, phrases)?;
-        let greeting = format!("<@{}> {}", stage.fleet.bot_id(), phrases.greeting);
-        let first = stage.ask(&stage.channel_id.clone(), &greeting)?;
-        let question = if first.channel_id == stage.channel_id {
-            format!("<@{}> {}", stage.fleet.bot_id(), phrases.question)
-        } else {
-            phrases.question.to_owned()
-        };
-        let word = phrases.word_in(&first.reply).map(str::to_owned);
-        let second = stage.ask(&first.channel_id, &question)?;
+        let mention = format!("<@{}> ", stage.fleet.bot_id());
+        let first = stage.ask(&stage.channel_id.clone(), &format!("{mention}{greeting}"))?;
+        // In the thread that the mention opened, nobody has to mention the bot again.
+        let again = if first.channel_id == stage.channel_id { mention.as_str() } else { "" };
+        let word = told.or_else(|| phrases.word_in(&first.reply).map(str::to_owned));
+        let second = stage.ask(&first.channel_id, &format!("{again}{question}"))?;
         let remembered = word.as_ref().is_some_and(|word| second.reply.contains(word.as_str()));
-        if matches!(stage.fleet.model, Model::Played) {
+        if model_draws {
             ensure!(word.is_some(), "find a word in the first reply: {:?}", first.reply);
             ensure!(remembered, "hear the word again: the second reply was {:?}", second.reply);
             stage.expect_history(&first)?;
@@ -96,7 +95,10 @@ impl<'a> Stage<'a> {
             .find(|user| user["name"] == phrases.user)
             .or_else(|| people().next())
             .context("find a user who is not the bot")?;
-        let channels = world["guilds"][0]["channels"].as_array().context("list the channels")?;
+        let guilds = world["guilds"].as_array().context("list the guilds")?;
+        let guild = guilds.iter().find(|guild| guild["preferred_locale"] == phrases.locale);
+        let guild = guild.or(guilds.first()).context("find a guild")?;
+        let channels = guild["channels"].as_array().context("list the channels")?;
         let texts = || channels.iter().filter(|channel| channel["type"] == 0);
         let channel = texts()
             .find(|channel| channel["name"] == phrases.channel)

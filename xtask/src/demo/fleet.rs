@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::control::Control;
 use super::folder::Folder;
 use super::model::Model;
+use super::phrases::Phrases;
 use crate::http::Http;
 use crate::process::{Service, wait_for_both};
 
@@ -25,6 +26,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) nats_server: PathBuf,
     /// The chat page's port; a free one when absent.
     pub(crate) port: Option<u16>,
+    /// The language everything is played in.
+    pub(crate) phrases: &'a Phrases,
 }
 
 /// Everything that runs. Fields are dropped, and so killed, in the order in which they stop.
@@ -55,11 +58,13 @@ impl Fleet {
         let http = Http::new();
         let mut nats = start_nats(plan)?;
         let mut simulator = start_simulator(plan)?;
-        let (nats_url, stage) = wait_for_both(
+        let (nats_url, mut stage) = wait_for_both(
             (&mut nats, || announced_nats(plan, &http)),
             (&mut simulator, || announced_stage(plan, &http)),
         )?;
         let address = stage["address"].as_str().context("read the simulator's address")?.to_owned();
+        let control = Control::new(http.clone(), &address);
+        stage["guilds"] = guilds(&control, plan.phrases)?;
 
         let settings = Settings { plan, nats_url: &nats_url, simulator: &address };
         let mut gateway =
@@ -70,7 +75,6 @@ impl Fleet {
             (&mut gateway, || Ok(announced(plan, &http, "gateway"))),
             (&mut worker, || Ok(announced(plan, &http, "conversation-worker"))),
         )?;
-        let control = Control::new(http.clone(), &address);
         Ok(Self {
             gateway,
             worker,
@@ -219,6 +223,16 @@ fn announced_stage(plan: &Plan<'_>, http: &Http) -> Result<Option<Value>> {
     let address = stage["address"].as_str().unwrap_or_default();
     let health = format!("http://{address}/health/live");
     Ok(http.is_ok(&health).then_some(stage))
+}
+
+/// Every guild there is, with one in the language that is played.
+fn guilds(control: &Control, phrases: &Phrases) -> Result<Value> {
+    let of = |world: &Value| world["guilds"].as_array().cloned().unwrap_or_default();
+    let there = of(&control.world()?);
+    if there.iter().all(|guild| guild["preferred_locale"] != phrases.locale) {
+        control.add_guild("Kotonoha", phrases.locale, phrases.channel)?;
+    }
+    Ok(Value::from(of(&control.world()?)))
 }
 
 /// The address a service wrote into its ready file, once it says that it is ready.

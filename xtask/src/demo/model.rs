@@ -10,8 +10,8 @@ use crate::http::Http;
 use crate::real_model::{self, RealModel};
 use crate::surroundings;
 
-/// Room for an answer in the small model's short context.
-const REAL_OUTPUT_TOKENS: u32 = 256;
+/// The small model rambles when it is let.
+const REAL_OUTPUT_TOKENS: u32 = 64;
 
 /// What the person chose.
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! What the demo says, in Japanese and English.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use super::conversation::Conversation;
 use super::fleet::Fleet;
 use super::folder::Folder;
@@ -12,10 +14,14 @@ pub(crate) struct Phrases {
     pub(crate) starting: &'static str,
     pub(crate) stopping: &'static str,
     pub(crate) done: &'static str,
-    /// What the user says first, after the mention.
-    pub(crate) greeting: &'static str,
-    /// What the user asks in the thread.
-    pub(crate) question: &'static str,
+    /// What the user says first, after the mention, and asks then: the played model draws a word
+    /// of its own, any other is told one.
+    played: Script,
+    told: Script,
+    /// Words to tell a model.
+    names: [&'static str; 8],
+    /// Locale of the guild the conversation takes place in.
+    pub(crate) locale: &'static str,
     /// What stands around the word that the played model draws.
     pub(crate) word_marks: (&'static str, char),
     pub(crate) remembered: &'static str,
@@ -24,6 +30,13 @@ pub(crate) struct Phrases {
     /// Who speaks, where there is somebody of that name.
     pub(crate) user: &'static str,
     labels: Labels,
+}
+
+/// Two things a user says; `{word}` stands for a word drawn at run time.
+#[derive(Debug)]
+struct Script {
+    greeting: &'static str,
+    question: &'static str,
 }
 
 #[derive(Debug)]
@@ -42,8 +55,16 @@ const JAPANESE: Phrases = Phrases {
     starting: "simulator、nats-server、gateway、conversation-worker を起動しています…\n",
     stopping: "\n止めています…",
     done: "終わりました。",
-    greeting: "こんにちは、はじめまして！",
-    question: "さっきの合言葉は何でしたか？",
+    played: Script {
+        greeting: "こんにちは、はじめまして！",
+        question: "さっきの合言葉は何でしたか？",
+    },
+    told: Script {
+        greeting: "こんにちは！うちの猫の名前は{word}といいます。",
+        question: "うちの猫の名前は何でしたか？",
+    },
+    names: ["こむぎ", "あんず", "きなこ", "すだち", "くるみ", "もなか", "ひじき", "おはぎ"],
+    locale: "ja",
     word_marks: ("合言葉は「", '」'),
     remembered: "✓ 会話を覚えています。",
     channel: "雑談",
@@ -64,8 +85,13 @@ const ENGLISH: Phrases = Phrases {
     starting: "Starting simulator, nats-server, gateway and conversation-worker…\n",
     stopping: "\nStopping…",
     done: "Done.",
-    greeting: "hello! Nice to meet you.",
-    question: "What was the secret word?",
+    played: Script { greeting: "hello! Nice to meet you.", question: "What was the secret word?" },
+    told: Script {
+        greeting: "hello! I have a cat. The name of my cat is {word}.",
+        question: "What is the name of my cat?",
+    },
+    names: ["Biscuit", "Pebble", "Clover", "Marble", "Juniper", "Hazel", "Pickle", "Willow"],
+    locale: "en-US",
     word_marks: ("secret word is “", '”'),
     remembered: "✓ It remembers the conversation.",
     channel: "english",
@@ -82,9 +108,21 @@ const ENGLISH: Phrases = Phrases {
 };
 
 impl Phrases {
-    /// The words in the person's own language.
-    pub(crate) fn for_person() -> &'static Self {
-        if surroundings::speaks_japanese() { &JAPANESE } else { &ENGLISH }
+    /// The words in the person's own language, or in English where the model knows no other.
+    pub(crate) fn for_person(english_only: bool) -> &'static Self {
+        if surroundings::speaks_japanese() && !english_only { &JAPANESE } else { &ENGLISH }
+    }
+
+    /// Greeting, question, and the word that was told, if it was not left to the model to draw one.
+    pub(crate) fn script(&self, model_draws: bool) -> (String, String, Option<String>) {
+        if model_draws {
+            return (self.played.greeting.to_owned(), self.played.question.to_owned(), None);
+        }
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let drawn = usize::try_from(since_epoch.subsec_millis()).unwrap_or_default();
+        let word = self.names[drawn % self.names.len()];
+        let greeting = self.told.greeting.replace("{word}", word);
+        (greeting, self.told.question.to_owned(), Some(word.to_owned()))
     }
 
     /// Where everything is and how to go on, for a person at a terminal.
