@@ -19,6 +19,9 @@ struct Arguments {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// What clients are told to connect to, as `host:port`, where that is not `--listen`.
+    #[arg(long)]
+    public_address: Option<String>,
     /// File that the ready line is written to, atomically, once requests are served.
     #[arg(long)]
     ready_file: Option<PathBuf>,
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let config = Config {
         listen: arguments.listen,
+        public_address: arguments.public_address,
         ready_file: arguments.ready_file,
         bot_token: arguments.bot_token,
         seed: arguments.seed,

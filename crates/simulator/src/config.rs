@@ -26,8 +26,10 @@ pub struct Config {
     pub bot_token: Option<String>,
     /// Where the line that says the simulator is ready is written, atomically.
     pub ready_file: Option<PathBuf>,
-    /// How many ledger entries are kept before the oldest are forgotten.
-    pub ledger_entries_max: usize,
+    /// What clients are told to connect to, as `host:port`, where that is not `listen`.
+    pub public_address: Option<String>,
+    /// How many bytes of ledger are kept before the oldest entries are forgotten.
+    pub ledger_bytes_max: usize,
 }
 
 impl Default for Config {
@@ -38,7 +40,8 @@ impl Default for Config {
             world: Preset::default(),
             bot_token: None,
             ready_file: None,
-            ledger_entries_max: 200_000,
+            public_address: None,
+            ledger_bytes_max: 256 * 1024 * 1024,
         }
     }
 }

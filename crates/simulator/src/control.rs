@@ -1,6 +1,7 @@
 //! The control API: how people and tests drive the world and read what happened.
 
 mod gateway;
+mod gesture;
 mod ledger;
 mod speak;
 mod world;
@@ -38,11 +39,11 @@ pub(crate) fn router(state: State) -> Router {
         )
         .route(
             "/control/channels/{channel}/messages/{message}/reactions",
-            post(speak::react).delete(speak::unreact),
+            post(gesture::react).delete(gesture::unreact),
         )
-        .route("/control/channels/{channel}/typing", post(speak::typing))
-        .route("/control/channels/{channel}/threads", post(speak::open_thread))
-        .route("/control/channels/{channel}/thread", patch(speak::edit_thread))
+        .route("/control/channels/{channel}/typing", post(gesture::typing))
+        .route("/control/channels/{channel}/threads", post(gesture::open_thread))
+        .route("/control/channels/{channel}/thread", patch(gesture::edit_thread))
         .route("/control/gateway/drop", post(gateway::drop_connections))
         .route("/control/gateway/config", get(gateway::read).post(gateway::configure))
         .route("/control/gateway/send", post(gateway::send))

@@ -25,11 +25,13 @@ impl Default for Events {
 }
 
 impl Events {
+    /// Whether anybody watches, so that events nobody hears need not be made.
+    pub fn is_watched(&self) -> bool {
+        self.sender.receiver_count() > 0
+    }
+
     /// Tells every watcher; `detail` must be a JSON object, and gains the key `type`.
     pub fn send(&self, kind: &str, mut detail: Value) {
-        if self.sender.receiver_count() == 0 {
-            return;
-        }
         detail["type"] = json!(kind);
         // Nobody may be listening any more, which is no fault of the sender.
         drop(self.sender.send(detail.to_string().into()));

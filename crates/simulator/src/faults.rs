@@ -68,6 +68,22 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// Refuses a fault that could never strike as it says; the error says what to do.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let breaks =
+            matches!(self.kind, FaultKind::Delay | FaultKind::DropBefore | FaultKind::DropAfter);
+        if self.target == Target::Gateway && !breaks {
+            return Err("use delay, drop_before or drop_after for the gateway");
+        }
+        if self.kind == FaultKind::Delay && self.delay_ms.is_none() {
+            return Err("give delay_ms for a delay");
+        }
+        if self.status.is_some_and(|status| !(200..600).contains(&status)) {
+            return Err("use a status from 200 to 599");
+        }
+        Ok(())
+    }
+
     fn strikes(&self, target: Target, method: &str, path: &str) -> bool {
         if self.target != target {
             return false;

@@ -1,14 +1,16 @@
 //! Discord's gateway, version 10: websocket sessions that hear what happens in the world.
 
 mod codec;
+mod config;
 mod connection;
 mod identify;
 pub mod intents;
 mod request;
 pub mod session;
 
+pub use crate::gateway::config::{DropKind, GatewayConfig};
 pub(crate) use crate::gateway::connection::accept;
-pub use crate::gateway::session::{DropKind, GatewayConfig, Sessions};
+pub use crate::gateway::session::Sessions;
 
 /// Operation codes of gateway frames.
 pub mod op {

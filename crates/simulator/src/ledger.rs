@@ -50,19 +50,20 @@ struct Entry {
 #[derive(Default)]
 struct Book {
     entries: VecDeque<Entry>,
+    bytes: usize,
     last: u64,
 }
 
 /// The bounded, ordered record. Entries are kept as JSON text, so that keeping one is cheap.
 pub struct Ledger {
     book: Mutex<Book>,
-    entries_max: usize,
+    bytes_max: usize,
 }
 
 impl Ledger {
-    /// An empty ledger that forgets its oldest entries above `entries_max`.
-    pub fn new(entries_max: usize) -> Self {
-        Self { book: Mutex::default(), entries_max }
+    /// An empty ledger that forgets its oldest entries above `bytes_max` bytes of text.
+    pub fn new(bytes_max: usize) -> Self {
+        Self { book: Mutex::default(), bytes_max }
     }
 
     /// Records `detail`, which must serialise to a JSON object without the keys `seq`, `at_ms`,
@@ -84,10 +85,12 @@ impl Ledger {
         let whole_ms = at_us / 1000;
         let head =
             format!(r#"{{"seq":{seq},"at_ms":{whole_ms},"at_us":{at_us},"kind":"{kind_name}""#);
-        let text = format!("{head}{comma}{fields}").into();
+        let text: Box<str> = format!("{head}{comma}{fields}").into();
+        book.bytes += text.len();
         book.entries.push_back(Entry { seq, kind, text });
-        if book.entries.len() > self.entries_max {
-            book.entries.pop_front();
+        while book.bytes > self.bytes_max {
+            let Some(oldest) = book.entries.pop_front() else { break };
+            book.bytes -= oldest.text.len();
         }
         seq
     }
@@ -131,7 +134,9 @@ impl Ledger {
 
     /// Forgets all entries; numbering goes on.
     pub fn clear(&self) {
-        self.lock().entries.clear();
+        let mut book = self.lock();
+        book.entries.clear();
+        book.bytes = 0;
     }
 
     fn lock(&self) -> MutexGuard<'_, Book> {
@@ -158,7 +163,10 @@ mod tests {
 
     #[test]
     fn entries_are_numbered_in_order_and_the_oldest_are_forgotten() {
-        let ledger = Ledger::new(2);
+        let ledger = Ledger::new(100);
+        ledger.push(Kind::Rest, &json!({"number": 1}));
+        let one_entry = ledger.lock().bytes;
+        let ledger = Ledger::new(2 * one_entry);
         for number in 1..=3 {
             ledger.push(Kind::Rest, &json!({"number": number}));
         }
@@ -171,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_detail_without_fields_is_still_json() {
-        let ledger = Ledger::new(2);
+        let ledger = Ledger::new(1000);
         ledger.push(Kind::Control, &json!({}));
         let answer: Value = serde_json::from_str(&ledger.read(0, 10, Some("control"))).unwrap();
         assert_eq!(answer["entries"][0]["kind"], "control");

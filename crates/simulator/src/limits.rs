@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 /// How many invalid requests Discord bears in [`INVALID_PER_MS`] before it bans an address.
 const INVALID_MAX: usize = 10_000;
 const INVALID_PER_MS: u64 = 600_000;
+/// Open threads a guild.
+const ACTIVE_THREADS_MAX: usize = 1000;
 /// Buckets that nobody used for this long are forgotten.
 const IDLE_MS: u64 = 60_000;
 
@@ -34,6 +36,8 @@ pub struct LimitConfig {
     pub global_per_second: u64,
     /// Invalid requests (401, 403, 429) in ten minutes before the address is banned.
     pub invalid_max: usize,
+    /// Threads of a guild that may be open at once.
+    pub active_threads_max: usize,
     /// Whether anything is limited at all.
     pub enabled: bool,
 }
@@ -46,6 +50,7 @@ impl Default for LimitConfig {
             other: Pace { count: 50, per_ms: 1000 },
             global_per_second: 50,
             invalid_max: INVALID_MAX,
+            active_threads_max: ACTIVE_THREADS_MAX,
             enabled: true,
         }
     }

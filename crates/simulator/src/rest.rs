@@ -15,6 +15,7 @@ pub mod pins;
 pub mod reactions;
 pub mod reply;
 pub mod route;
+mod sending;
 pub mod threads;
 pub mod users;
 
@@ -24,7 +25,8 @@ use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Query, Request};
 use axum::response::Response;
 use axum::routing::any;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::connection::Cut;
 use crate::faults::{Fault, FaultKind, Target};
@@ -76,21 +78,35 @@ async fn answer(state: &State, cut: &Cut, request: Request) -> Response {
             reply
         })
     };
-    let entry = json!({
-        "method": method,
-        "path": uri,
-        "route": route,
-        "status": reply.answer.status,
-        "request": recorded,
-        "response": reply.answer.body,
-        "elapsed_ms": started.elapsed().as_millis(),
-        "fault": fault.map(|fault| fault.kind),
-    });
+    let entry = Entry {
+        method: &method,
+        path: &uri,
+        route,
+        status: reply.answer.status,
+        request: &recorded,
+        response: reply.answer.body.as_ref(),
+        elapsed_ms: started.elapsed().as_millis(),
+        fault: kind,
+    };
     state.ledger().push(Kind::Rest, &entry);
     if matches!(kind, Some(FaultKind::DropBefore | FaultKind::DropAfter)) {
         cut.cut();
     }
     reply.into_response()
+}
+
+/// A request and its answer as the ledger keeps them. The status is 0 when the connection broke
+/// before anything happened.
+#[derive(Serialize)]
+struct Entry<'a> {
+    method: &'a str,
+    path: &'a str,
+    route: Option<&'a str>,
+    status: u16,
+    request: &'a Value,
+    response: Option<&'a Value>,
+    elapsed_ms: u128,
+    fault: Option<FaultKind>,
 }
 
 /// A request on its way to the core.

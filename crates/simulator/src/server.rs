@@ -112,8 +112,8 @@ impl RunningSimulator {
 
     /// One line of JSON with everything a client needs to begin.
     pub fn ready_line(&self) -> String {
-        let address = self.address().to_string();
         self.state.with(|core| {
+            let address = core.world.base_url.trim_start_matches("http://").to_owned();
             let world = control::snapshot(core);
             let ready: Value = json!({
                 "address": address,

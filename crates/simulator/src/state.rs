@@ -56,7 +56,8 @@ pub struct Core {
 
 impl Core {
     fn new(config: &Config, address: SocketAddr) -> Self {
-        let mut world = World::new(format!("http://{address}"), "kotonoha", now_ms());
+        let public = config.public_address.clone().unwrap_or_else(|| address.to_string());
+        let mut world = World::new(format!("http://{public}"), "kotonoha", now_ms());
         if config.world == Preset::Demo {
             world.add_demo();
         }
@@ -98,7 +99,7 @@ impl State {
                 address,
                 seed: config.seed,
                 core: Mutex::new(Core::new(config, address)),
-                ledger: Ledger::new(config.ledger_entries_max),
+                ledger: Ledger::new(config.ledger_bytes_max),
                 faults: Faults::default(),
                 events: Events::default(),
                 shutdown: CancellationToken::new(),
@@ -113,15 +114,18 @@ impl State {
         core.world.now_ms = now_ms();
         let answer = action(&mut core);
         let changes = std::mem::take(&mut core.world.changes);
-        let bot_id = core.world.bot_id;
-        for change in &changes {
-            if change.visible {
-                core.gateway.dispatch(change, bot_id, self.ledger());
-            }
+        let (bot_id, now_ms) = (core.world.bot_id, core.world.now_ms);
+        if !changes.is_empty() {
+            core.gateway.expire(now_ms);
         }
-        for change in changes {
-            let (kind, event) = to_event(change);
-            self.events().send(&kind, event);
+        for change in changes.iter().filter(|change| change.visible) {
+            core.gateway.dispatch(change, bot_id, self.ledger());
+        }
+        if self.events().is_watched() {
+            for change in changes {
+                let (kind, event) = to_event(change);
+                self.events().send(&kind, event);
+            }
         }
         drop(core);
         answer

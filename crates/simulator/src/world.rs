@@ -13,7 +13,10 @@ pub mod messages;
 pub mod permissions;
 pub mod preset;
 pub mod reactions;
+#[cfg(test)]
+mod tests;
 pub mod threads;
+pub mod wire;
 
 use std::collections::BTreeMap;
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio_stream::wrappers::BroadcastStream;
 
 use crate::control::world::note;
-use crate::control::{Input, Outcome};
+use crate::control::{Input, Outcome, Refusal};
 use crate::faults::Fault;
 use crate::limits::Pace;
 use crate::state::{Core, State};
@@ -23,6 +23,7 @@ pub(crate) async fn faults(Shared(state): Shared<State>) -> Json<Value> {
 }
 
 pub(crate) async fn add_fault(Shared(state): Shared<State>, Input(fault): Input<Fault>) -> Outcome {
+    fault.check().map_err(Refusal::bad)?;
     let answer = json!(fault);
     state.faults().add(fault);
     note(&state, "add_fault", Some(&answer));
@@ -43,6 +44,7 @@ pub(crate) struct Settings {
     other: Option<Pace>,
     global_per_second: Option<u64>,
     invalid_max: Option<usize>,
+    active_threads_max: Option<usize>,
     enabled: Option<bool>,
     nonce_window_ms: Option<u64>,
     #[serde(default)]
@@ -60,6 +62,8 @@ pub(crate) async fn set_limits(
         config.other = settings.other.unwrap_or(config.other);
         config.global_per_second = settings.global_per_second.unwrap_or(config.global_per_second);
         config.invalid_max = settings.invalid_max.unwrap_or(config.invalid_max);
+        config.active_threads_max =
+            settings.active_threads_max.unwrap_or(config.active_threads_max);
         config.enabled = settings.enabled.unwrap_or(config.enabled);
         core.nonces.window_ms = settings.nonce_window_ms.unwrap_or(core.nonces.window_ms);
         if settings.reset {

@@ -55,6 +55,7 @@ impl MessageBody {
         check_nonce(&body["nonce"], &mut errors);
         check_allowed_mentions(&body["allowed_mentions"], &mut errors);
         check_files(call, &mut errors);
+        check_simulated(body, &mut errors);
         errors.finish()?;
         let has = |key: &str| body.get(key).is_some();
         let allowed = &body["allowed_mentions"];
@@ -135,6 +136,16 @@ fn check_files(call: &Call, errors: &mut FieldErrors) {
     for (index, one) in described.iter().enumerate() {
         if text_length(&one["description"]) > 1024 {
             errors.too_long(&["attachments", &index.to_string(), "description"], 1024);
+        }
+    }
+}
+
+/// What is not simulated is refused rather than lost.
+fn check_simulated(body: &Value, errors: &mut FieldErrors) {
+    for key in ["components", "poll", "sticker_ids"] {
+        let value = &body[key];
+        if !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty()) {
+            errors.add(&[key], "NOT_SIMULATED", "This simulator does not have them yet.");
         }
     }
 }

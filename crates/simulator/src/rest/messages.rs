@@ -4,21 +4,16 @@ use serde_json::{Value, json};
 
 use crate::gateway::intents;
 use crate::rest::call::{Answer, Call, Outcome, known};
-use crate::rest::channels::{require, send_permission, visible};
-use crate::rest::error::{self, ApiError, FieldErrors, invalid};
-use crate::rest::message_body::{
-    MessageBody, edited_attachments, new_attachments, require_something, unknown_reference,
-    unreadable_reference,
-};
+use crate::rest::channels::{require, visible};
+use crate::rest::error::{self, ApiError};
+use crate::rest::message_body::{MessageBody, edited_attachments, require_something};
 use crate::shape;
 use crate::state::Core;
 use crate::world::World;
-use crate::world::entity::{Channel, Message, Reference, message_flag, message_type};
+use crate::world::entity::{Channel, Message, message_flag, message_type};
 use crate::world::id::Id;
-use crate::world::messages::{MessageEdit, NewMessage, Page};
-use crate::world::permissions::{
-    ATTACH_FILES, EMBED_LINKS, MANAGE_MESSAGES, MANAGE_THREADS, READ_MESSAGE_HISTORY,
-};
+use crate::world::messages::{MessageEdit, Page};
+use crate::world::permissions::{MANAGE_MESSAGES, READ_MESSAGE_HISTORY};
 
 /// Edits of messages older than this are limited by code 30046.
 const OLD_AFTER_MS: u64 = 60 * 60 * 1000;
@@ -26,125 +21,6 @@ const OLD_AFTER_MS: u64 = 60 * 60 * 1000;
 const OLD_EDITS_MAX: u32 = 30;
 /// Bulk deletion takes no message older than this.
 const BULK_AGE_MAX_MS: u64 = 14 * 24 * 60 * 60 * 1000;
-
-pub(crate) fn create(core: &mut Core, call: &Call) -> Outcome {
-    let channel_id = call.id(0)?;
-    let channel = visible(&core.world, channel_id)?;
-    if !channel.is_text() {
-        return Err(error::NON_TEXT_CHANNEL);
-    }
-    check_thread(&core.world, channel)?;
-    require(&core.world, channel, send_permission(channel))?;
-    let body = MessageBody::read(call)?;
-    let embeds = body.embeds.clone().unwrap_or_default();
-    let content = body.content.clone().unwrap_or_default();
-    require_something(!content.is_empty() || !embeds.is_empty() || !call.files.is_empty())?;
-    if !call.files.is_empty() {
-        require(&core.world, channel, ATTACH_FILES)?;
-    }
-    let may_embed = core.world.bot_permissions(channel) & EMBED_LINKS != 0;
-    if let Some(answer) = repeated(core, channel_id, &body)? {
-        return Ok(answer);
-    }
-    let channel = visible(&core.world, channel_id)?;
-    let reference = reference(&core.world, channel, &call.body)?;
-    let bot_id = core.world.bot_id;
-    let allowed = body.allowed_mentions.clone().unwrap_or_default();
-    let mentions = core.world.mentions(channel, (bot_id, &content), &allowed, reference.as_ref());
-    let attachments = new_attachments(&mut core.world, call);
-    let new = NewMessage {
-        content,
-        embeds: if may_embed { embeds } else { Vec::new() },
-        attachments,
-        reference,
-        mentions,
-        flags: body.flags.unwrap_or(0),
-        tts: body.tts,
-        nonce: body.nonce.clone(),
-    };
-    let sent = known(core.world.send(channel_id, bot_id, new), error::UNKNOWN_CHANNEL)?;
-    if let Some(nonce) = body.nonce_text() {
-        core.nonces.remember((bot_id, channel_id), &nonce, sent, core.world.now_ms);
-    }
-    created(core, channel_id, sent, body.nonce)
-}
-
-/// The answer to a create, which alone carries the nonce.
-fn created(core: &Core, channel_id: Id, id: Id, nonce: Option<Value>) -> Outcome {
-    let message = known(core.world.message(channel_id, id), error::UNKNOWN_MESSAGE)?;
-    let mut data = shape::message(&core.world, message);
-    if let Some(nonce) = nonce {
-        data["nonce"] = nonce;
-    }
-    Ok(Answer::ok(data))
-}
-
-/// With `enforce_nonce`, a nonce used within the window answers with its message. If that
-/// message was deleted since, Discord answers that it is unknown.
-fn repeated(
-    core: &mut Core,
-    channel_id: Id,
-    body: &MessageBody,
-) -> Result<Option<Answer>, ApiError> {
-    let Some(nonce) = body.nonce_text().filter(|_| body.enforce_nonce) else { return Ok(None) };
-    let (bot_id, now_ms) = (core.world.bot_id, core.world.now_ms);
-    match core.nonces.find(bot_id, channel_id, &nonce, now_ms) {
-        Some(id) => created(core, channel_id, id, body.nonce.clone()).map(Some),
-        None => Ok(None),
-    }
-}
-
-/// A locked thread takes no message, unless the sender moderates; an archived one opens again.
-fn check_thread(world: &World, channel: &Channel) -> Result<(), ApiError> {
-    let moderates = world.bot_permissions(channel) & MANAGE_THREADS != 0;
-    match &channel.thread {
-        Some(thread) if thread.locked && thread.archived && !moderates => Err(error::THREAD_LOCKED),
-        _ => Ok(()),
-    }
-}
-
-/// The message a new one answers, checked; ids come as strings or as numbers.
-fn reference(
-    world: &World,
-    channel: &Channel,
-    body: &Value,
-) -> Result<Option<Reference>, ApiError> {
-    let given = &body["message_reference"];
-    if given.is_null() {
-        return Ok(None);
-    }
-    let Some(message_id) = Id::from_value(&given["message_id"]) else {
-        let mut errors = FieldErrors::default();
-        errors.required(&["message_reference", "message_id"]);
-        return errors.finish().map(|()| None);
-    };
-    let channel_id = Id::from_value(&given["channel_id"]).unwrap_or(channel.id);
-    if channel_id != channel.id {
-        let words = "Cannot reply to a message in a different channel";
-        return Err(invalid(
-            &["message_reference"],
-            "REPLIES_CANNOT_REPLY_TO_OTHER_CHANNEL",
-            words,
-        ));
-    }
-    if world.bot_permissions(channel) & READ_MESSAGE_HISTORY == 0 {
-        return Err(unreadable_reference());
-    }
-    let guild_id = channel.guild_id;
-    match channel.messages.get(&message_id) {
-        Some(message) if is_system(message) => {
-            let words = "Cannot reply to a system message";
-            Err(invalid(&["message_reference"], "REPLIES_CANNOT_REPLY_TO_SYSTEM_MESSAGE", words))
-        }
-        Some(_) => Ok(Some(Reference { channel_id, message_id: Some(message_id), guild_id })),
-        None if given["fail_if_not_exists"] == false => Ok(None),
-        None => Err(unknown_reference()),
-    }
-}
-
-fn is_system(message: &Message) -> bool {
-    !matches!(message.kind, message_type::DEFAULT | message_type::REPLY)
-}
 
 pub(crate) fn get(core: &mut Core, call: &Call) -> Outcome {
     let channel = readable(core, call.id(0)?)?;
@@ -295,4 +171,9 @@ pub(crate) fn crosspost(core: &mut Core, call: &Call) -> Outcome {
     }
     let message = known(channel.messages.get(&call.id(1)?), error::UNKNOWN_MESSAGE)?;
     Ok(Answer::ok(shown(core, channel, message)))
+}
+
+/// Whether Discord wrote it.
+pub(crate) fn is_system(message: &Message) -> bool {
+    !matches!(message.kind, message_type::DEFAULT | message_type::REPLY)
 }

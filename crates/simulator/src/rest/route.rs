@@ -2,7 +2,7 @@
 
 use crate::rest::call::{Call, Outcome};
 use crate::rest::{
-    application, channels, guilds, members, messages, pins, reactions, threads, users,
+    application, channels, guilds, members, messages, pins, reactions, sending, threads, users,
 };
 use crate::state::Core;
 
@@ -81,7 +81,7 @@ pub static ROUTES: &[Route] = &[
     route("PUT /channels/{channel_id}/permissions/{overwrite_id}", channels::set_overwrite),
     route("DELETE /channels/{channel_id}/permissions/{overwrite_id}", channels::delete_overwrite),
     route("GET /channels/{channel_id}/messages", messages::list),
-    route("POST /channels/{channel_id}/messages", messages::create),
+    route("POST /channels/{channel_id}/messages", sending::create),
     route("POST /channels/{channel_id}/messages/bulk-delete", messages::bulk_delete),
     route("GET /channels/{channel_id}/messages/pins", pins::list),
     route("PUT /channels/{channel_id}/messages/pins/{message_id}", pins::pin),

@@ -15,8 +15,6 @@ use crate::world::permissions::{
 };
 use crate::world::threads::NewThread;
 
-/// Threads of a guild that may be open at once.
-const ACTIVE_MAX: usize = 1000;
 /// Members of a thread.
 const MEMBERS_MAX: usize = 1000;
 
@@ -86,8 +84,13 @@ fn new_thread(call: &Call, kind: u8) -> Result<NewThread, ApiError> {
 
 fn open(core: &mut Core, parent_id: Id, new: NewThread, from: Option<Id>) -> Outcome {
     let guild_id = core.world.channels.get(&parent_id).and_then(|channel| channel.guild_id);
-    let active = guild_id.map_or(0, |guild| core.world.active_threads(guild).count());
-    if active >= ACTIVE_MAX {
+    let open = |one: &&Channel| {
+        one.guild_id == guild_id && one.thread.as_ref().is_some_and(|thread| !thread.archived)
+    };
+    let limits = &core.limits.config;
+    if limits.enabled
+        && core.world.channels.values().filter(open).count() >= limits.active_threads_max
+    {
         return Err(error::TOO_MANY_THREADS);
     }
     let bot_id = core.world.bot_id;

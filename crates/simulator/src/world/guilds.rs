@@ -53,7 +53,7 @@ impl World {
         }
         guild.members.insert(user_id, member);
         if is_bot {
-            let data = shape::guild_create(self, self.guilds.get(&guild_id)?, true);
+            let data = shape::guild_create(self, self.guilds.get(&guild_id)?, false);
             self.note_guild_for_bot("GUILD_CREATE", guild_id, data);
         } else {
             let mut data = shape::member(self, self.guilds.get(&guild_id)?.members.get(&user_id)?);
