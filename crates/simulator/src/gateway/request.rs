@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::gateway::identify::Verdict;
 use crate::gateway::session::ResumeError;
-use crate::gateway::{close, intents, op};
+use crate::gateway::{DropKind, close, intents, op};
 use crate::ledger::Ledger;
 use crate::shape;
 use crate::state::Core;
@@ -42,6 +42,10 @@ impl Core {
             return Reply::Close(close::DECODE_ERROR, "Error while decoding payload.");
         };
         let data = &frame["d"];
+        // After INVALID_SESSION a client may identify on the same connection.
+        if caller.session.as_ref().is_some_and(|id| !self.gateway.knows(id)) {
+            *caller.session = None;
+        }
         match operation {
             op::HEARTBEAT if self.gateway.config.withhold_heartbeat_acks => Reply::Nothing,
             op::HEARTBEAT => Reply::Frame(op::HEARTBEAT_ACK, Value::Null),
@@ -88,7 +92,7 @@ impl Core {
             Verdict::Allowed => {}
             Verdict::Exhausted if self.gateway.identify.resets_token => {
                 self.token_valid = false;
-                self.gateway.forget();
+                self.gateway.drop_all(DropKind::Close(close::AUTHENTICATION_FAILED), false);
                 return Reply::Close(close::AUTHENTICATION_FAILED, "Authentication failed.");
             }
             Verdict::TooSoon | Verdict::Exhausted => {

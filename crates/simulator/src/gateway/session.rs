@@ -47,6 +47,7 @@ pub(crate) struct Session {
     told: VecDeque<Told>,
     link: Option<(u64, UnboundedSender<Out>)>,
     lost_ms: u64,
+    resumable: bool,
 }
 
 /// All sessions, connected or waiting to be resumed, and all connections.
@@ -86,9 +87,7 @@ impl Sessions {
         self.connections.remove(&connection);
         let held =
             |session: &Session| session.link.as_ref().is_some_and(|link| link.0 == connection);
-        if goodbye {
-            self.known.retain(|_, session| !held(session));
-        }
+        self.known.retain(|_, session| !held(session) || (session.resumable && !goodbye));
         for session in self.known.values_mut().filter(|session| held(session)) {
             session.link = None;
             session.lost_ms = now_ms;
@@ -99,7 +98,7 @@ impl Sessions {
     pub(crate) fn start(&mut self, id: &str, shard: (u64, u64), intents: u64, connection: u64) {
         let link = self.connections.get(&connection).map(|sender| (connection, sender.clone()));
         let told = VecDeque::new();
-        let session = Session { shard, intents, seq: 0, told, link, lost_ms: 0 };
+        let session = Session { shard, intents, seq: 0, told, link, lost_ms: 0, resumable: true };
         self.known.insert(id.into(), session);
     }
 
@@ -113,7 +112,8 @@ impl Sessions {
     ) -> Result<(), ResumeError> {
         self.expire(now_ms);
         let sender = self.connections.get(&connection).cloned().ok_or(ResumeError::Unknown)?;
-        let session = self.known.get_mut(id).ok_or(ResumeError::Unknown)?;
+        let session = self.known.get_mut(id).filter(|session| session.resumable);
+        let session = session.ok_or(ResumeError::Unknown)?;
         if seq > session.seq {
             return Err(ResumeError::InvalidSeq);
         }
@@ -192,8 +192,10 @@ impl Sessions {
 
     /// Ends all connections in one way; sessions survive when `resumable`.
     pub fn drop_all(&mut self, kind: DropKind, resumable: bool) -> usize {
-        if !resumable {
-            self.known.clear();
+        match (kind, resumable) {
+            (DropKind::InvalidSession, false) => self.known.clear(),
+            (_, false) => self.forget(),
+            (_, true) => {}
         }
         let out = match kind {
             DropKind::Abort => Out::Abort,
@@ -206,9 +208,17 @@ impl Sessions {
         self.connections.values().filter(|one| one.send(out.clone()).is_ok()).count()
     }
 
-    /// Forgets all sessions; their connections go on but can no longer be resumed.
+    /// Forgets all sessions without a connection; the others go on, and end with theirs.
     pub fn forget(&mut self) {
-        self.known.clear();
+        self.known.retain(|_, session| session.link.is_some());
+        for session in self.known.values_mut() {
+            session.resumable = false;
+        }
+    }
+
+    /// Whether a session is still valid.
+    pub(crate) fn knows(&self, id: &str) -> bool {
+        self.known.contains_key(id)
     }
 
     /// Ends one session.

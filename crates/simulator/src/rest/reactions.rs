@@ -43,9 +43,12 @@ fn target(call: &Call) -> Result<Target, ApiError> {
 pub(crate) fn add(core: &mut Core, call: &Call) -> Outcome {
     let message = message(core, call)?;
     let target = target(call)?;
+    let channel = visible(&core.world, target.channel_id)?;
+    if channel.thread.as_ref().is_some_and(|thread| thread.archived) {
+        return Err(error::ARCHIVED_THREAD);
+    }
     let new = message.reactions.iter().all(|one| one.emoji != target.emoji);
     if new {
-        let channel = visible(&core.world, target.channel_id)?;
         require(&core.world, channel, ADD_REACTIONS)?;
         if message.reactions.len() >= REACTIONS_MAX {
             return Err(error::TOO_MANY_REACTIONS);

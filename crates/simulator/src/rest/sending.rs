@@ -85,11 +85,11 @@ fn repeated(
     }
 }
 
-/// A locked thread takes no message, unless the sender moderates; an archived one opens again.
+/// A locked thread takes messages of moderators alone; an archived one opens again.
 fn check_thread(world: &World, channel: &Channel) -> Result<(), ApiError> {
     let moderates = world.bot_permissions(channel) & MANAGE_THREADS != 0;
     match &channel.thread {
-        Some(thread) if thread.locked && thread.archived && !moderates => Err(error::THREAD_LOCKED),
+        Some(thread) if thread.locked && !moderates => Err(error::THREAD_LOCKED),
         _ => Ok(()),
     }
 }

@@ -324,6 +324,34 @@ async fn control_can_end_connections_in_every_way() {
 }
 
 #[tokio::test]
+async fn after_an_invalid_session_the_same_connection_may_identify_again() {
+    let world = world().await;
+    let (mut client, ready) = Client::ready(&world).await;
+    client.dispatch("GUILD_CREATE").await;
+    world.control("POST", "gateway/drop", json!({"how": "invalid_session"})).await;
+    assert_eq!(client.frame().await, json!({"t": null, "s": null, "op": 9, "d": false}));
+    world.say("hana", world.channel(0), "聞こえない").await;
+    client.identify(&world, json!({})).await;
+    let again = client.frame().await;
+    assert_eq!(again["t"], "READY");
+    assert_ne!(again["d"]["session_id"], ready["session_id"]);
+}
+
+#[tokio::test]
+async fn a_forgotten_session_goes_on_and_cannot_be_resumed() {
+    let world = world().await;
+    let (mut client, ready) = Client::ready(&world).await;
+    client.dispatch("GUILD_CREATE").await;
+    world.control("POST", "gateway/config", json!({"forget_sessions": true})).await;
+    world.say("hana", world.channel(0), "まだ聞こえる").await;
+    assert_eq!(client.frame().await["t"], "MESSAGE_CREATE");
+    client.close(4000).await;
+    let mut client = Client::greeted(&world).await;
+    client.resume(&world, &ready["session_id"], 3).await;
+    assert_eq!(client.frame().await["op"], 9);
+}
+
+#[tokio::test]
 async fn heartbeats_are_answered_withheld_and_missed() {
     let world = world().await;
     world.control("POST", "gateway/config", json!({"heartbeat_interval_ms": 200})).await;

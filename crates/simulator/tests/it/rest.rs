@@ -329,6 +329,39 @@ async fn permissions_are_what_the_channel_says() {
 }
 
 #[tokio::test]
+async fn what_is_not_simulated_is_refused_rather_than_lost() {
+    let world = world().await;
+    let path = format!("/channels/{}/messages", world.channel(0));
+    let asked = id(&world.say("hana", world.channel(0), "質問").await);
+    for (body, field) in [
+        (json!({"content": "x", "components": [{"type": 1}]}), "components"),
+        (json!({"content": "x", "poll": {"question": {"text": "?"}}}), "poll"),
+    ] {
+        let refused = world.api_refused("POST", &path, body, 50035).await;
+        assert_eq!(refused["errors"][field]["_errors"][0]["code"], "NOT_SIMULATED");
+    }
+    let forward = json!({"message_reference": {"type": 1, "message_id": asked}, "content": "x"});
+    world.api_refused("POST", &path, forward, 50035).await;
+    world.api_ok("POST", &path, json!({"content": "x", "components": []})).await;
+}
+
+#[tokio::test]
+async fn a_stranger_gets_no_direct_message() {
+    let world = world().await;
+    let stranger = world.control("POST", "users", json!({"name": "stranger"})).await;
+    let channel = json!({"recipient_id": stranger["id"]});
+    let channel = id(&world.api_ok("POST", "/users/@me/channels", channel).await);
+    let path = format!("/channels/{channel}/messages");
+    world.api_refused("POST", &path, json!({"content": "x"}), 50007).await;
+    let own = world
+        .api_ok("POST", "/users/@me/channels", json!({"recipient_id": world.user("hana")}))
+        .await;
+    world
+        .api_ok("POST", &format!("/channels/{}/messages", id(&own)), json!({"content": "x"}))
+        .await;
+}
+
+#[tokio::test]
 async fn commands_are_replaced_at_once_and_capped() {
     let world = world().await;
     let path = format!("/applications/{}/commands", world.bot_id());
