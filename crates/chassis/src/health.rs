@@ -45,8 +45,17 @@ struct Inner {
 struct State {
     entries: Vec<Entry>,
     headlines: Vec<Headline>,
+    figures: Vec<Figure>,
     starting: bool,
     draining: bool,
+}
+
+/// A number shown beside a check's outcome.
+#[derive(Clone)]
+struct Figure {
+    check: String,
+    name: String,
+    compute: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
 /// A check shown as a field of its own at the top of `/health`.
@@ -110,6 +119,20 @@ impl Health {
         state.headlines.push(headline);
     }
 
+    /// Shows a number beside the check's outcome, e.g. how many rows a database holds. Like that of a
+    /// computed check, the closure must be quick.
+    pub fn figure(
+        &self,
+        check: &str,
+        name: &str,
+        compute: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        let figure = Figure { check: check.into(), name: name.into(), compute: Arc::new(compute) };
+        let mut state = self.lock();
+        state.figures.retain(|known| (&known.check, &known.name) != (&figure.check, &figure.name));
+        state.figures.push(figure);
+    }
+
     /// Removes the check `name` and its headline, as for a part that is no longer used.
     pub fn remove(&self, name: &str) {
         let mut state = self.lock();
@@ -138,11 +161,11 @@ impl Health {
     }
 
     fn report(&self) -> report::Report {
-        let (mut entries, headlines, draining) = {
+        let (mut entries, headlines, figures, draining) = {
             let state = self.lock();
             let starting = state.starting.then(|| Entry::settable(STARTING, Slot::default()));
             let entries: Vec<Entry> = starting.into_iter().chain(state.entries.clone()).collect();
-            (entries, state.headlines.clone(), state.draining)
+            (entries, state.headlines.clone(), state.figures.clone(), state.draining)
         };
         // A headline that is promised but has no check yet is a part that is still starting.
         for headline in &headlines {
@@ -151,7 +174,7 @@ impl Health {
             }
         }
         // Closures run outside the lock, so that one may look at the registry itself.
-        report::Report::new(self.inner.service, &entries, headlines, draining)
+        report::Report::new(self.inner.service, &entries, headlines, draining).with(&figures)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::Headline;
 use super::check::{Entry, Outcome};
+use super::{Figure, Headline};
 use crate::lifecycle::ServiceInfo;
 use crate::telemetry::redact_text;
 
@@ -13,6 +13,7 @@ pub(super) struct Report {
     service: ServiceInfo,
     outcomes: Vec<(String, Outcome)>,
     headlines: Vec<Headline>,
+    figures: Vec<(String, String, u64)>,
     draining: bool,
     timestamp: Timestamp,
 }
@@ -25,7 +26,16 @@ impl Report {
         draining: bool,
     ) -> Self {
         let outcomes = entries.iter().map(|entry| (entry.name.clone(), entry.outcome())).collect();
-        Self { service, outcomes, headlines, draining, timestamp: Timestamp::now() }
+        let (figures, timestamp) = (Vec::new(), Timestamp::now());
+        Self { service, outcomes, headlines, figures, draining, timestamp }
+    }
+
+    /// The same report with these numbers beside its checks.
+    pub(super) fn with(mut self, figures: &[Figure]) -> Self {
+        let shown =
+            |figure: &Figure| (figure.check.clone(), figure.name.clone(), (figure.compute)());
+        self.figures = figures.iter().map(shown).collect();
+        self
     }
 
     pub(super) fn is_healthy(&self) -> bool {
@@ -90,29 +100,39 @@ impl Serialize for Report {
         map.serialize_entry("timestamp", &format!("{:.3}", self.timestamp))?;
         map.serialize_entry("version", self.service.version)?;
         map.serialize_entry("service", self.service.name)?;
-        map.serialize_entry("checks", &Checks(&self.outcomes))?;
+        map.serialize_entry("checks", &Checks(self))?;
         map.end()
     }
 }
 
-struct Checks<'a>(&'a [(String, Outcome)]);
+struct Checks<'a>(&'a Report);
 
 impl Serialize for Checks<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, outcome)| (name, Shown(outcome))))
+        let Report { outcomes, figures, .. } = self.0;
+        serializer.collect_map(outcomes.iter().map(|(name, outcome)| {
+            let figures = figures.iter().filter(|(check, _, _)| check == name);
+            (name, Shown { outcome, figures: figures.collect() })
+        }))
     }
 }
 
-struct Shown<'a>(&'a Outcome);
+struct Shown<'a> {
+    outcome: &'a Outcome,
+    figures: Vec<&'a (String, String, u64)>,
+}
 
 impl Serialize for Shown<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("status", self.0.status())?;
-        if let Some((reason, remedy)) = self.0.explanation() {
+        map.serialize_entry("status", self.outcome.status())?;
+        if let Some((reason, remedy)) = self.outcome.explanation() {
             // A reason often quotes an error, and an error may quote a URL with a password.
             map.serialize_entry("reason", redact_text(reason).as_ref())?;
             map.serialize_entry("remedy", redact_text(remedy).as_ref())?;
+        }
+        for (_, name, value) in &self.figures {
+            map.serialize_entry(name, value)?;
         }
         map.end()
     }
