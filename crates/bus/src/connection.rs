@@ -235,9 +235,10 @@ impl Bus {
 /// Whether the server says that the message is gone already.
 fn is_absent(answer: &jetstream::Error) -> bool {
     // nats-server's errors.json: 10057 "stream message delete failed" wraps "no message found",
-    // 10037 "no message found", 10043 "message not found" by lookups.
+    // 10037 "no message found", 10043 "sequence not found" for a message erased before.
     let text = answer.to_string();
     answer.error_code() == jetstream::ErrorCode::NO_MESSAGE_FOUND
+        || answer.error_code() == jetstream::ErrorCode::SEQUENCE_NOT_FOUND
         || text.contains("no message found")
         || text.contains("message not found")
 }
@@ -248,19 +249,29 @@ fn note_event(event: &async_nats::Event, sender: &watch::Sender<Connection>) {
             tracing::info!("nats-server reached");
             sender.send_replace(Connection::Connected);
         }
-        async_nats::Event::Disconnected | async_nats::Event::Closed => {
-            sender.send_if_modified(|state| {
-                let was_up = *state == Connection::Connected;
-                if was_up {
-                    tracing::warn!("nats-server lost; reconnecting");
-                    *state = Connection::Disconnected { since: Instant::now() };
-                }
-                was_up
-            });
+        async_nats::Event::Disconnected => {
+            if note_loss(sender) {
+                tracing::warn!("nats-server lost; reconnecting");
+            }
+        }
+        // We closed it ourselves: the client never gives up by itself.
+        async_nats::Event::Closed => {
+            note_loss(sender);
         }
         async_nats::Event::ServerError(error) => tracing::warn!(%error, "nats-server refused"),
         other => tracing::debug!(event = %other, "connection to nats-server"),
     }
+}
+
+/// Whether the server was reached until now.
+fn note_loss(sender: &watch::Sender<Connection>) -> bool {
+    sender.send_if_modified(|state| {
+        let was_up = *state == Connection::Connected;
+        if was_up {
+            *state = Connection::Disconnected { since: Instant::now() };
+        }
+        was_up
+    })
 }
 
 /// A message on core NATS.

@@ -25,12 +25,12 @@
 //! assert!(config.guilds.is_empty());
 //! ```
 
-mod common;
 mod fault;
 mod reader;
+mod service;
 mod source;
 
-pub use common::{Common, LogConfig, LogFormat, LogLevel, NatsSettings, OnFault, TimeZone};
 pub use fault::{Fault, Faults, Hint};
 pub use reader::{Key, Reader, keys_of};
+pub use service::{Common, LogConfig, LogFormat, LogLevel, NatsSettings, OnFault, TimeZone};
 pub use source::Source;

@@ -204,11 +204,17 @@ impl Service {
         what: &str,
         wanted: impl Fn(u16, &Value) -> bool,
     ) -> anyhow::Result<Value> {
-        until_within(patience, what, || async {
+        let waited = until_within(patience, what, || async {
             let answer = self.get("/health").await;
             Ok(answer.ok().filter(|(status, body)| wanted(*status, body)).map(|(_, body)| body))
-        })
-        .await
+        });
+        match waited.await {
+            Ok(body) => Ok(body),
+            Err(error) => {
+                let health = self.get("/health").await;
+                Err(error.context(format!("health: {health:?}\nlog:\n{}", self.log()?)))
+            }
+        }
     }
 
     /// All that it logged since the story began.

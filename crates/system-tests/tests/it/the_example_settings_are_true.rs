@@ -1,0 +1,57 @@
+//! `.env.example` names every setting with its default, and nothing else.
+
+use std::collections::BTreeMap;
+
+use chassis::settings::{Key, keys_of};
+
+const EXAMPLE: &str = include_str!("../../../../.env.example");
+
+/// The keys of the file: value and whether the line is active, not a comment.
+fn example() -> BTreeMap<String, (String, bool)> {
+    EXAMPLE
+        .lines()
+        .filter_map(|line| {
+            let (text, active) = match line.strip_prefix("# ") {
+                Some(text) => (text, false),
+                None => (line, true),
+            };
+            let (key, value) = text.split_once('=')?;
+            let is_key = !key.is_empty()
+                && key.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+            is_key.then(|| (key.to_owned(), (value.to_owned(), active)))
+        })
+        .collect()
+}
+
+fn of_the_code() -> BTreeMap<String, Key> {
+    let gateway = keys_of(gateway::config::Config::read);
+    let worker = keys_of(conversation_worker::config::Config::read);
+    gateway.into_iter().chain(worker).map(|key| (key.name.clone(), key)).collect()
+}
+
+#[test]
+fn env_example_names_every_setting_with_its_default() {
+    let (example, code) = (example(), of_the_code());
+    let names = |map: Vec<&String>| map.into_iter().cloned().collect::<Vec<_>>().join("\n");
+    assert_eq!(names(example.keys().collect()), names(code.keys().collect()));
+    for (name, key) in code {
+        let (value, active) = &example[&name];
+        // What has no default stands there empty; what must be filled in is an active line.
+        assert_eq!(value, &key.default.unwrap_or_default(), "the default of {name}");
+        if key.required {
+            assert!(active, "{name} must be filled in, so its line is no comment");
+        }
+    }
+}
+
+#[test]
+fn env_example_marks_every_secret() {
+    for (name, key) in of_the_code() {
+        if !key.secret {
+            continue;
+        }
+        let at = EXAMPLE.find(&format!("{name}=")).expect("every key is named");
+        let comment = EXAMPLE[..at].trim_end_matches("# ").trim_end().lines().last();
+        assert!(comment.is_some_and(|line| line.contains("(secret)")), "{name} is a secret");
+    }
+}
