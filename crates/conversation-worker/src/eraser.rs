@@ -58,7 +58,10 @@ async fn erase_all(store: &Store, bus: &Bus) -> Result<bool, StoreError> {
                         %error,
                         "not erased yet"
                     );
-                    break;
+                    // A single refusal must not keep the others from going.
+                    if error.is_transient() {
+                        break;
+                    }
                 }
             }
         }

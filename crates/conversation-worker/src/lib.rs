@@ -169,7 +169,8 @@ async fn declared(bus: &Bus, stop: &CancellationToken) -> bool {
 }
 
 fn checks(context: &Context, store: &Store, bus: &Bus, shards: &Shards) {
-    let trouble = store.trouble();
+    let (trouble, rows) = (store.trouble(), store.clone());
+    context.health.figure("database", "history_rows", move || rows.history_rows());
     context.health.computed("database", move || match &*trouble.borrow() {
         None => Outcome::Ok,
         Some(error) => Outcome::failing(error.to_string(), error.remedy()),

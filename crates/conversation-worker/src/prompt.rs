@@ -74,7 +74,7 @@ pub fn build(material: &Material<'_>, limits: Limits, correction: &Correction) -
     }
     push(&mut messages, asked);
     // Several wires want a person to speak first.
-    if messages.first().is_some_and(|first| first.role == Role::Assistant) {
+    while messages.first().is_some_and(|first| first.role == Role::Assistant) {
         messages.remove(0);
     }
     let tokens = estimate::system_tokens(&system) + tokens_of(&messages);
@@ -85,12 +85,16 @@ fn tokens_of(messages: &[Message]) -> u64 {
     messages.iter().map(estimate::message_tokens).sum()
 }
 
-/// Adds a message; what people say one after the other becomes one, since many models are made for
-/// speakers that take turns. Each keeps its own header.
+/// Adds a message; what one side says in a row becomes one, since many models are made for speakers
+/// that take turns. Each person's words keep their own header.
 fn push(messages: &mut Vec<Message>, message: Message) {
     match messages.last_mut() {
-        Some(last) if last.role == Role::User && message.role == Role::User => {
-            *last = Message::user(format!("{}\n\n{}", last.text(), message.text()));
+        Some(last) if last.role == message.role => {
+            let text = format!("{}\n\n{}", last.text(), message.text());
+            *last = match message.role {
+                Role::Assistant => Message::assistant(text),
+                _ => Message::user(text),
+            };
         }
         _ => messages.push(message),
     }

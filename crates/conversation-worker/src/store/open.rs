@@ -33,9 +33,9 @@ pub(super) async fn open(path: &Path) -> Result<(SqliteConnection, SqlitePool), 
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
         .disable_statement_logging();
+    refuse_foreign_tables(path).await?;
     let mut writer =
         SqliteConnection::connect_with(&options).await.map_err(|error| unusable(path, &error))?;
-    refuse_foreign_tables(path, &mut writer).await?;
     MIGRATIONS.run_direct(None, &mut writer, false).await.map_err(|error| refused(path, error))?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS_MAX)
@@ -88,27 +88,36 @@ fn refuse_foreign_header(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// A file without our mark is ours only while it holds no table but the list of migrations.
-async fn refuse_foreign_tables(
-    path: &Path,
-    connection: &mut SqliteConnection,
-) -> Result<(), OpenError> {
-    let unusable = |error: sqlx::Error| unusable(path, &error);
-    let mark: i64 = sqlx::query_scalar("PRAGMA application_id")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(unusable)?;
-    if mark == i64::from(APPLICATION_ID) {
+/// A file without our mark is ours only while it holds no table but the list of migrations. It is
+/// looked at through a connection of its own, since opening it for writing changes its journal.
+async fn refuse_foreign_tables(path: &Path) -> Result<(), OpenError> {
+    if std::fs::metadata(path).map_or(0, |file| file.len()) == 0 {
         return Ok(());
     }
+    let unusable = |error: sqlx::Error| unusable(path, &error);
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .disable_statement_logging();
+    let mut connection = SqliteConnection::connect_with(&options).await.map_err(unusable)?;
+    let mark: i64 = sqlx::query_scalar("PRAGMA application_id")
+        .fetch_one(&mut connection)
+        .await
+        .map_err(unusable)?;
     let foreign: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' \
          AND name <> '_sqlx_migrations'",
     )
-    .fetch_one(connection)
+    .fetch_one(&mut connection)
     .await
     .map_err(unusable)?;
-    if foreign == 0 { Ok(()) } else { Err(OpenError::NotOurs { path: path.to_owned() }) }
+    connection.close().await.map_err(unusable)?;
+    if mark == i64::from(APPLICATION_ID) || foreign == 0 {
+        Ok(())
+    } else {
+        Err(OpenError::NotOurs { path: path.to_owned() })
+    }
 }
 
 fn refused(path: &Path, error: MigrateError) -> OpenError {

@@ -12,7 +12,7 @@ use bus::Bus;
 use bus::server::NatsServer;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 
-pub use discord::{Discord, Sent};
+pub use discord::Discord;
 pub use model::Model;
 pub use question::Question;
 pub use worker::{Child, Worker};
@@ -107,7 +107,8 @@ impl House {
                 .bind(turn.cast_signed())
                 .fetch_optional(&database)
                 .await
-                .unwrap();
+                // The worker may not have made its tables yet.
+                .unwrap_or_default();
             last.clone_from(&found);
             (found.as_deref() == Some(state)).then_some(())
         })

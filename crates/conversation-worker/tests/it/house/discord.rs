@@ -22,8 +22,6 @@ use super::question::{Question, snowflake};
 pub struct Sent {
     pub sequence: u64,
     pub command: Command,
-    /// When it was received.
-    pub at: std::time::Instant,
 }
 
 impl Sent {
@@ -245,6 +243,6 @@ fn carry_out(memory: &Mutex<Memory>, sequence: u64, command: Command) -> Command
             Outcome::Done { channel_id: ChannelId(target.0), messages: vec![MessageId(message)] }
         }
     };
-    memory.commands.push(Sent { sequence, command, at: std::time::Instant::now() });
+    memory.commands.push(Sent { sequence, command });
     CommandResult { command: id, outcome }
 }
