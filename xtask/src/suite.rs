@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::external;
 use crate::fault::AlreadySaid;
@@ -18,8 +18,12 @@ use equipment::Equipment;
 pub(crate) use equipment::target_folder;
 use tally::Tally;
 
+/// The profile in `.config/nextest.toml` that writes a report.
+const PROFILE: &str = "suite";
 /// What nextest writes down about every test, below the target folder.
-const REPORT: &str = "nextest/default/junit.xml";
+const REPORT: &str = "nextest/suite/junit.xml";
+/// How nextest ends when everything was built and run, and a test failed.
+const TESTS_FAILED: i32 = 100;
 
 /// What came out of the suite.
 #[derive(Debug)]
@@ -79,10 +83,11 @@ fn by_nextest(equipment: &Equipment, filter: &[OsString]) -> Result<(Tally, bool
     let report = equipment.target_folder.join(REPORT);
     forget(&report)?;
     let mut nextest = equipment.cargo("nextest");
-    nextest.arg("run");
+    nextest.args(["run", "--profile", PROFILE]);
     select(&mut nextest, filter);
     let status = external::watch(nextest.args(filter))?;
-    // Without a report nothing ran (a build error, an unknown filter): nextest has said why.
+    // Anything else is no result (a build error, a filter that fits nothing): nextest said why.
+    ensure!(status.success() || status.code() == Some(TESTS_FAILED), "run the tests: see above");
     let text = std::fs::read_to_string(&report).context("read what the test runner wrote down")?;
     Ok((Tally::from_junit(&text), status.success()))
 }
