@@ -354,9 +354,9 @@ async fn a_forgotten_session_goes_on_and_cannot_be_resumed() {
 #[tokio::test]
 async fn heartbeats_are_answered_withheld_and_missed() {
     let world = world().await;
-    world.control("POST", "gateway/config", json!({"heartbeat_interval_ms": 200})).await;
+    world.control("POST", "gateway/config", json!({"heartbeat_interval_ms": 1000})).await;
     let mut client = Client::connect(&world, "/").await;
-    assert_eq!(client.frame().await["d"]["heartbeat_interval"], 200);
+    assert_eq!(client.frame().await["d"]["heartbeat_interval"], 1000);
     client.identify(&world, json!({})).await;
     client.dispatch("GUILD_CREATE").await;
     client.send(json!({"op": 1, "d": 2})).await;
@@ -395,6 +395,20 @@ async fn duplicates_strange_dispatches_and_raw_text_can_be_sent() {
     world.control("POST", "gateway/send", json!({"raw": "{\"op\":0,"})).await;
     let Some(Ok(Message::Text(text))) = client.socket.next().await else { panic!("no text") };
     assert_eq!(text.as_str(), "{\"op\":0,");
+}
+
+#[tokio::test]
+async fn a_nonce_stands_in_the_first_dispatch_and_in_no_other() {
+    let world = world().await;
+    let (mut client, _) = Client::ready(&world).await;
+    client.dispatch("GUILD_CREATE").await;
+    let path = format!("/channels/{}/messages", world.channel(0));
+    let sent = world.api_ok("POST", &path, json!({"content": "一", "nonce": 42})).await;
+    assert_eq!(client.dispatch("MESSAGE_CREATE").await["d"]["nonce"], 42);
+    let one = format!("{path}/{}", sent["id"].as_str().unwrap());
+    world.api_ok("PATCH", &one, json!({"content": "二"})).await;
+    let update = client.dispatch("MESSAGE_UPDATE").await;
+    assert_eq!((&update["d"]["content"], update["d"].get("nonce")), (&json!("二"), None));
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! twilight's gateway and HTTP clients, connected as they are.
 
+use std::collections::BTreeSet;
+
 use futures_util::StreamExt as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use twilight_gateway::{
     CloseFrame, ConfigBuilder, EventTypeFlags, Intents, Message, Session, Shard, ShardId,
     StreamExt as _,
@@ -161,6 +163,105 @@ async fn without_the_content_intent_only_what_concerns_the_bot_can_be_read() {
         }
     }
     assert_eq!(heard, ["", &format!("<@{}> やあ", world.bot_id()), "内緒の話"]);
+}
+
+#[tokio::test]
+async fn every_kind_of_dispatch_parses() {
+    let world = World::start().await.without_limits().await;
+    world.running.state().with(|core| {
+        for role in core.world.guilds.values_mut().flat_map(|guild| guild.roles.values_mut()) {
+            role.permissions = simulator::world::permissions::ALL;
+            role.position = u32::from(role.bot_id.is_some()) * 10;
+        }
+    });
+    let intents = intents() | Intents::GUILD_MEMBERS | Intents::DIRECT_MESSAGE_REACTIONS;
+    let mut shard = Shard::with_config(ShardId::ONE, config(&world, intents).build());
+    next_where(&mut shard, |event| matches!(event, Event::GuildCreate(_)).then_some(())).await;
+    change_everything(&world).await;
+    let mut heard = BTreeSet::new();
+    while heard.last() != Some(&"zz") {
+        let event = next(&mut shard).await;
+        let last = matches!(event, Event::GuildDelete(_));
+        heard.insert(event.kind().name().unwrap_or("unknown"));
+        if last {
+            heard.insert("zz");
+        }
+    }
+    let expected = [
+        "CHANNEL_CREATE",
+        "CHANNEL_DELETE",
+        "CHANNEL_PINS_UPDATE",
+        "CHANNEL_UPDATE",
+        "GUILD_DELETE",
+        "GUILD_MEMBER_ADD",
+        "GUILD_MEMBER_REMOVE",
+        "GUILD_MEMBER_UPDATE",
+        "GUILD_ROLE_CREATE",
+        "GUILD_ROLE_DELETE",
+        "GUILD_ROLE_UPDATE",
+        "MESSAGE_CREATE",
+        "MESSAGE_DELETE",
+        "MESSAGE_DELETE_BULK",
+        "MESSAGE_REACTION_ADD",
+        "MESSAGE_REACTION_REMOVE",
+        "MESSAGE_REACTION_REMOVE_ALL",
+        "MESSAGE_REACTION_REMOVE_EMOJI",
+        "MESSAGE_UPDATE",
+        "THREAD_CREATE",
+        "THREAD_DELETE",
+        "THREAD_MEMBERS_UPDATE",
+        "THREAD_UPDATE",
+        "TYPING_START",
+    ];
+    let missing: Vec<&str> =
+        expected.iter().copied().filter(|name| !heard.contains(name)).collect();
+    assert_eq!(missing, [""; 0], "heard {heard:?}");
+}
+
+/// Makes one of everything happen; the bot leaves the guild last.
+async fn change_everything(world: &World) {
+    let guild = format!("/guilds/{}", world.guild());
+    let channel = format!("/channels/{}", world.channel(0));
+    let messages = format!("{channel}/messages");
+    let id = |value: &Value| value["id"].as_str().expect("an id").to_owned();
+    let asked = id(&world.say("hana", world.channel(0), "質問").await);
+    for method in ["PUT", "DELETE"] {
+        world.api_ok(method, &format!("{messages}/pins/{asked}"), Value::Null).await;
+    }
+    let reactions = format!("{messages}/{asked}/reactions");
+    let thumb = format!("{reactions}/%F0%9F%91%8D");
+    for (method, path) in [
+        ("PUT", format!("{thumb}/@me")),
+        ("DELETE", format!("{thumb}/@me")),
+        ("PUT", format!("{thumb}/@me")),
+        ("DELETE", thumb.clone()),
+        ("DELETE", reactions.clone()),
+    ] {
+        world.api_ok(method, &path, Value::Null).await;
+    }
+    world.api_ok("POST", &format!("{channel}/typing"), Value::Null).await;
+    let thread = json!({"name": "話"});
+    world.api_ok("POST", &format!("{messages}/{asked}/threads"), thread).await;
+    world.api_ok("PATCH", &format!("/channels/{asked}"), json!({"archived": true})).await;
+    world.api_ok("DELETE", &format!("/channels/{asked}"), Value::Null).await;
+    let one = world.say("hana", world.channel(0), "一").await;
+    let two = world.say("hana", world.channel(0), "二").await;
+    let both = json!({"messages": [one["id"], two["id"]]});
+    world.api_ok("POST", &format!("{messages}/bulk-delete"), both).await;
+    world.api_ok("DELETE", &format!("{messages}/{asked}"), Value::Null).await;
+    world.api_ok("PATCH", &channel, json!({"topic": "話題"})).await;
+    let new = world.api_ok("POST", &format!("{guild}/channels"), json!({"name": "new"})).await;
+    world.api_ok("DELETE", &format!("/channels/{}", id(&new)), Value::Null).await;
+    let role = id(&world.api_ok("POST", &format!("{guild}/roles"), json!({"name": "係"})).await);
+    world.api_ok("PATCH", &format!("{guild}/roles/{role}"), json!({"hoist": true})).await;
+    world.api_ok("DELETE", &format!("{guild}/roles/{role}"), Value::Null).await;
+    let user = id(&world.control("POST", "users", json!({"name": "mei"})).await);
+    let member = json!({"user_id": user});
+    world.control("POST", &format!("guilds/{}/members", world.guild()), member).await;
+    let member = format!("{guild}/members/{user}");
+    world.api_ok("PATCH", &member, json!({"nick": "めい"})).await;
+    world.api_ok("DELETE", &member, Value::Null).await;
+    world.api_ok("DELETE", &format!("/users/@me{guild}"), Value::Null).await;
 }
 
 #[tokio::test]
