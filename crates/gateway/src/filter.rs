@@ -218,7 +218,7 @@ mod tests {
         }
     }
 
-    fn judged_as(change: Change, extra: Value, facts: &Facts) -> Verdict {
+    fn judged_as(change: Change, extra: &Value, facts: &Facts) -> Verdict {
         let mut message = json!({"id": "1", "channel_id": "2", "guild_id": "3",
             "author": {"id": "7"}, "type": 0});
         for (name, value) in extra.as_object().unwrap() {
@@ -228,8 +228,8 @@ mod tests {
         judge(change, &serde_json::from_str::<MessageHead<'_>>(&text).unwrap(), facts)
     }
 
-    fn created(extra: Value, facts: &Facts) -> Verdict {
-        judged_as(Change::Create, extra, facts)
+    fn created(extra: impl Into<Value>, facts: &Facts) -> Verdict {
+        judged_as(Change::Create, &extra.into(), facts)
     }
 
     fn forward(reason: Reason, place: PlaceKind) -> Verdict {
@@ -323,10 +323,7 @@ mod tests {
     fn own_messages_are_echoed_and_own_edits_are_not() {
         let own = json!({"author": {"id": BOT.to_string(), "bot": true}, "nonce": "k1"});
         assert_eq!(created(own.clone(), &facts()), forward(Reason::Own, PlaceKind::Channel));
-        assert_eq!(
-            judged_as(Change::Update, own.clone(), &facts()),
-            Verdict::Ignore(Ignored::OwnEdit)
-        );
+        assert_eq!(judged_as(Change::Update, &own, &facts()), Verdict::Ignore(Ignored::OwnEdit));
         let unknown = Facts { channel: None, ..facts() };
         assert_eq!(created(own, &unknown), Verdict::Forward { reason: Reason::Own, place: None });
     }
@@ -336,17 +333,20 @@ mod tests {
         let mut addressed = mention();
         addressed["edited_timestamp"] = json!("2026-11-22T00:00:00Z");
         assert_eq!(
-            judged_as(Change::Update, addressed, &facts()),
+            judged_as(Change::Update, &addressed, &facts()),
             forward(Reason::Mention, PlaceKind::Channel)
         );
         let edited = json!({"edited_timestamp": "2026-11-22T00:00:00Z"});
-        assert_eq!(judged_as(Change::Update, edited, &facts()), Verdict::Withdraw);
+        assert_eq!(judged_as(Change::Update, &edited, &facts()), Verdict::Withdraw);
         let preview = json!({"embeds": [{}], "edited_timestamp": null});
         assert_eq!(
-            judged_as(Change::Update, preview, &facts()),
+            judged_as(Change::Update, &preview, &facts()),
             Verdict::Ignore(Ignored::Unedited)
         );
         let partial = json!({"author": null, "embeds": [{}]});
-        assert_eq!(judged_as(Change::Update, partial, &facts()), Verdict::Ignore(Ignored::Partial));
+        assert_eq!(
+            judged_as(Change::Update, &partial, &facts()),
+            Verdict::Ignore(Ignored::Partial)
+        );
     }
 }

@@ -46,7 +46,8 @@ struct Inner {
 #[derive(Debug)]
 struct Parcel {
     work: Work,
-    ticket: Ticket,
+    /// None: it has no place in the order of a session.
+    ticket: Option<Ticket>,
     received: Instant,
 }
 
@@ -104,7 +105,14 @@ impl Forwarder {
                 (0, Work::Bury { received, error }, bytes)
             }
         };
-        let parcel = Parcel { work, ticket, received: Instant::now() };
+        self.hold(
+            lane,
+            Parcel { work, ticket: Some(ticket), received: Instant::now() },
+            payload_bytes,
+        );
+    }
+
+    fn hold(&self, lane: u64, parcel: Parcel, payload_bytes: usize) {
         let (is_new, held) = self.inner.lanes.push(lane, parcel, payload_bytes + PARCEL_BYTES);
         if held > self.inner.held_bytes_max {
             self.inner.set_pressure(true);
@@ -116,8 +124,9 @@ impl Forwarder {
 
     /// Keeps a frame that has no place in the order of a session as a dead letter.
     pub(crate) fn bury(&self, received: Received, error: String) {
-        let inner = Arc::clone(&self.inner);
-        tokio::spawn(async move { inner.bury(&received, &error).await });
+        let payload_bytes = received.text.len();
+        let work = Work::Bury { received, error };
+        self.hold(0, Parcel { work, ticket: None, received: Instant::now() }, payload_bytes);
     }
 
     /// True while more is held than memory allows: stop receiving until it is false again.
@@ -146,7 +155,9 @@ impl Inner {
         while let Some((parcel, bytes)) = self.lanes.next(lane) {
             let Parcel { work, ticket, received } = parcel;
             if self.deal_with(work).await {
-                ticket.done();
+                if let Some(ticket) = ticket {
+                    ticket.done();
+                }
                 metrics::histogram!("gateway_forward_seconds")
                     .record(received.elapsed().as_secs_f64());
             }
@@ -222,7 +233,9 @@ impl Inner {
     }
 
     async fn bury(&self, received: &Received, error: &str) -> bool {
-        let id = format!("{}:{}", received.session, received.sequence);
+        // What has no sequence has no name either: each of them counts.
+        let place = if received.sequence > 0 { received.sequence } else { received.at_unix_ms };
+        let id = format!("{}:{place}:{}", received.session, received.text.len());
         let dead = letter("undecodable", &id, error, frame::remains(&received.text));
         self.store_dead(dead, error).await
     }

@@ -86,6 +86,6 @@ mod tests {
         assert_eq!(lanes.next(1), Some(('b', 5)));
         assert_eq!(lanes.next(1), Some(('d', 1)));
         assert_eq!(lanes.next(1), None);
-        assert_eq!(lanes.push(1, 'e', 1).0, true);
+        assert!(lanes.push(1, 'e', 1).0);
     }
 }

@@ -49,22 +49,32 @@ pub(crate) fn open(
     (bus, buckets): (&Bus, Buckets),
     rest: &Rest,
     directory: Arc<Directory>,
-    stop: &CancellationToken,
+    stop: Stop,
     ack_wait: Duration,
 ) -> (Commands, Drafts) {
     let turns = Arc::new(Turns::default());
-    let records = Records::new(buckets.turns, stop.clone());
+    let records = Records::new(buckets.turns, stop.now.clone());
     let executor = Executor {
         rest: rest.clone(),
         settings: buckets.settings,
         records: records.clone(),
         turns: Arc::clone(&turns),
         directory,
-        stop: stop.clone(),
+        stop: stop.soon.clone(),
+        hurry: stop.now.clone(),
     };
     let commands = Commands::new(bus.clone(), executor, stop.clone(), ack_wait);
-    let drafts = Drafts::new(bus.clone(), rest.clone(), turns, records, stop.clone());
+    let drafts = Drafts::new(bus.clone(), rest.clone(), turns, records, stop.soon);
     (commands, drafts)
+}
+
+/// How sending stops: what has begun is brought to its end while there is time.
+#[derive(Debug, Clone)]
+pub(crate) struct Stop {
+    /// Cancelled when nothing new is to begin, and nothing to be waited for.
+    pub soon: CancellationToken,
+    /// Cancelled when even what has begun must be dropped.
+    pub now: CancellationToken,
 }
 
 /// The buckets that sending needs.

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use bus::{Bucket, Bus, BusConfig};
 use chassis::{Context, ExposeSecret as _, Faults, Health, OnFault};
 use contracts::stream;
+use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use twilight_gateway::{ConfigBuilder, Intents, ShardId};
@@ -16,7 +17,7 @@ use crate::config::Config;
 use crate::directory::Directory;
 use crate::forward::Forwarder;
 use crate::lookup::Lookup;
-use crate::outbound::{self, Buckets, Sender};
+use crate::outbound::{self, Buckets, Sender, Stop};
 use crate::rest::{Failure, Rest};
 use crate::session::{Ended, Gate, GatewayInfo, Refusal, Report, Saved, ShardTask, Store, Wiring};
 use crate::settings::Settings;
@@ -72,6 +73,12 @@ pub async fn run(context: Context, config: Config) -> anyhow::Result<()> {
 /// Runs the gateway on parts of one's own until it is told to stop.
 pub async fn serve(parts: Parts, config: Config) -> anyhow::Result<()> {
     let checks = Checks::declare(&parts.health);
+    if config.allowed_guilds.is_empty() {
+        tracing::warn!(
+            remedy = "set DISCORD_ALLOWED_GUILDS to the ids of the guilds the bot may speak in",
+            "no guild is allowed: the bot stays silent everywhere"
+        );
+    }
     let rest = Rest::new(&config)?;
     let watching =
         tokio::spawn(watch_bus(parts.bus.clone(), checks.clone(), parts.shutdown.clone()));
@@ -148,24 +155,41 @@ impl Gateway {
         let Some(watch) = settings.load(&shutdown).await else { return Ok(()) };
         let following = tokio::spawn(settings.follow(watch, shutdown.clone()));
         // Sending begins at once: a reply that was interrupted should not wait for a session.
-        let outbound = self.start_outbound(&directory);
+        let hurry = CancellationToken::new();
+        let outbound = self.start_outbound(&directory, &hurry);
         let lived = self.hold_sessions(directory).await;
         shutdown.cancel();
-        for task in outbound.into_iter().chain([following]) {
-            task.await.context("end a task of the gateway")?;
+        let ending = async {
+            for task in outbound.into_iter().chain([following]) {
+                task.await.context("end a task of the gateway")?;
+            }
+            anyhow::Ok(())
+        };
+        let overdue = async {
+            tokio::time::sleep(self.parts.grace.saturating_sub(FAREWELL)).await;
+            hurry.cancel();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            ended = ending => ended?,
+            () = overdue => {}
         }
         self.parts.bus.drain().await;
         lived
     }
 
-    fn start_outbound(&self, directory: &Arc<Directory>) -> Vec<JoinHandle<()>> {
+    fn start_outbound(
+        &self,
+        directory: &Arc<Directory>,
+        hurry: &CancellationToken,
+    ) -> Vec<JoinHandle<()>> {
         let buckets =
             Buckets { turns: self.ground.turns.clone(), settings: self.ground.settings.clone() };
         let (commands, drafts) = outbound::open(
             (&self.parts.bus, buckets),
             &self.rest,
             Arc::clone(directory),
-            &self.parts.shutdown,
+            Stop { soon: self.parts.shutdown.clone(), now: hurry.clone() },
             self.config.limits.command_ack_wait,
         );
         vec![tokio::spawn(commands.run()), tokio::spawn(drafts.run())]
@@ -204,7 +228,8 @@ impl Gateway {
             stop: shutdown.clone(),
             grace: self.parts.grace.saturating_sub(FAREWELL),
         };
-        let (shards, reports) = start_shards(&wiring, layout);
+        let changed = Arc::<Notify>::default();
+        let (shards, reports) = start_shards(&wiring, layout, &changed);
         let watched = Watched {
             bus: self.parts.bus.clone(),
             reports,
@@ -213,6 +238,7 @@ impl Gateway {
             directory,
             sender: Sender::sole(),
             forwarder: forwarder.clone(),
+            changed,
         };
         let looking = tokio::spawn(status::watch(watched, self.checks.clone(), shutdown.clone()));
         let ended = self.wait_for(shards).await;
@@ -314,11 +340,15 @@ impl Gateway {
     }
 }
 
-fn start_shards(wiring: &Wiring, layout: Layout) -> (JoinSet<Ended>, Vec<Report>) {
+fn start_shards(
+    wiring: &Wiring,
+    layout: Layout,
+    changed: &Arc<Notify>,
+) -> (JoinSet<Ended>, Vec<Report>) {
     let mut tasks = JoinSet::new();
     let mut reports = Vec::new();
     for (shard, saved) in (0..layout.shards).zip(layout.saved) {
-        let report = Report::new(shard);
+        let report = Report::new(shard, Arc::clone(changed));
         reports.push(report.clone());
         let id = ShardId::new(shard, layout.shards);
         tasks.spawn(ShardTask::new(wiring.clone(), id, report, saved).run());

@@ -1,11 +1,13 @@
 //! Says how the gateway is: on the bus every few seconds, and on its own `/health`.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::{Bus, Connection};
 use chassis::{Check, Health, Outcome};
 use contracts::status::{GatewayStatus, STATUS_EVERY_SECONDS, ShardState};
 use contracts::{envelope, subject};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
@@ -69,11 +71,13 @@ pub(crate) struct Watched {
     /// The client for Discord.
     pub rest: Rest,
     /// Who we are.
-    pub directory: std::sync::Arc<Directory>,
+    pub directory: Arc<Directory>,
     /// Whether we send.
     pub sender: Sender,
     /// What is held for the bus.
     pub forwarder: Forwarder,
+    /// Notified when a shard's state changes.
+    pub changed: Arc<Notify>,
 }
 
 /// Looks every second and speaks every few, until told to stop.
@@ -81,7 +85,12 @@ pub(crate) async fn watch(watched: Watched, checks: Checks, stop: CancellationTo
     let connection = watched.bus.connection();
     let mut spoken: Option<(Instant, Vec<ShardState>)> = None;
     let mut interval = tokio::time::interval(LOOK_EVERY);
-    while stop.run_until_cancelled(interval.tick()).await.is_some() {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = interval.tick() => {}
+            () = watched.changed.notified() => {}
+        }
         let snapshots: Vec<Snapshot> = watched.reports.iter().map(Report::snapshot).collect();
         checks.bus(*connection.borrow());
         checks.discord.set(discord(&snapshots));
@@ -109,7 +118,7 @@ async fn speak(watched: &Watched, snapshots: &[Snapshot]) {
             latency_ms: snapshot
                 .latency
                 .map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
-            identifies_left: watched.gate.identifies_left(),
+            identifies_left: Some(watched.gate.identifies_left()),
             bot: watched.directory.bot(),
             sender: watched.sender.is_held(),
             at_unix_ms: clock::unix_ms(),
@@ -188,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_worst_shard_decides() {
-        let well = Report::new(0).snapshot();
+        let well = Report::new(0, Arc::default()).snapshot();
         let well = Snapshot { state: ShardState::Connected, ..well };
         assert_eq!(discord(std::slice::from_ref(&well)), Outcome::Ok);
         let away = Snapshot { state: ShardState::Disconnected, ..well.clone() };

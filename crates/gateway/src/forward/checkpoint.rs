@@ -142,8 +142,8 @@ mod tests {
 
     use super::*;
 
-    fn at(session: &Arc<str>, sequence: u64) -> Option<Reached> {
-        Some(Reached { session: Arc::clone(session), sequence })
+    fn at(session: &Arc<str>, sequence: u64) -> Reached {
+        Reached { session: Arc::clone(session), sequence }
     }
 
     #[test]
@@ -156,40 +156,40 @@ mod tests {
         second.done();
         assert_eq!((checkpoint.reached(), checkpoint.lag()), (None, 3));
         first.done();
-        assert_eq!((checkpoint.reached(), checkpoint.lag()), (at(&session, 2), 1));
+        assert_eq!((checkpoint.reached(), checkpoint.lag()), (Some(at(&session, 2)), 1));
         drop(third);
-        assert_eq!(checkpoint.reached(), at(&session, 2));
+        assert_eq!(checkpoint.reached(), Some(at(&session, 2)));
     }
 
     #[test]
     fn a_new_session_takes_over_only_when_the_old_one_is_dealt_with() {
         let (old, new): (Arc<str>, Arc<str>) = ("old".into(), "new".into());
-        let checkpoint = Checkpoint::resume(at(&old, 7));
+        let checkpoint = Checkpoint::resume(Some(at(&old, 7)));
         let last_of_old = checkpoint.begin(&old, 8);
         checkpoint.begin(&new, 1).done();
-        assert_eq!(checkpoint.reached(), at(&old, 7));
+        assert_eq!(checkpoint.reached(), Some(at(&old, 7)));
         last_of_old.done();
-        assert_eq!(checkpoint.reached(), at(&new, 1));
+        assert_eq!(checkpoint.reached(), Some(at(&new, 1)));
     }
 
     #[test]
     fn a_replay_never_moves_it_back() {
         let session: Arc<str> = "a".into();
-        let checkpoint = Checkpoint::resume(at(&session, 50));
+        let checkpoint = Checkpoint::resume(Some(at(&session, 50)));
         checkpoint.begin(&session, 40).done();
-        assert_eq!(checkpoint.reached(), at(&session, 50));
+        assert_eq!(checkpoint.reached(), Some(at(&session, 50)));
     }
 
     #[test]
     fn a_session_that_discord_ended_is_never_reached_again() {
         let (old, new): (Arc<str>, Arc<str>) = ("old".into(), "new".into());
-        let checkpoint = Checkpoint::resume(at(&old, 7));
+        let checkpoint = Checkpoint::resume(Some(at(&old, 7)));
         let last_of_old = checkpoint.begin(&old, 8);
         checkpoint.forget(Arc::clone(&old));
         last_of_old.done();
         assert_eq!(checkpoint.reached(), None);
         checkpoint.begin(&new, 1).done();
-        assert_eq!(checkpoint.reached(), at(&new, 1));
+        assert_eq!(checkpoint.reached(), Some(at(&new, 1)));
     }
 
     proptest! {
@@ -204,7 +204,7 @@ mod tests {
                 tickets[index].take().unwrap().done();
                 done[index] = true;
                 let prefix = done.iter().take_while(|done| **done).count() as u64;
-                let expected = (prefix > 0).then(|| prefix);
+                let expected = (prefix > 0).then_some(prefix);
                 prop_assert_eq!(checkpoint.reached().map(|reached| reached.sequence), expected);
             }
             prop_assert_eq!(checkpoint.lag(), 0);

@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use bus::{Bus, BusError, ConsumerSpec, Deliveries, Delivery, Outgoing, Start};
 use contracts::command::{Command, CommandResult};
 use contracts::{dead_letter, envelope, stream, subject};
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::lanes::Lanes;
+use crate::outbound::Stop;
 use crate::outbound::execute::Executor;
 
 /// How many commands may be under way or waiting for their channel at once.
 const IN_FLIGHT_MAX: usize = 2_048;
 const RETRY: Duration = Duration::from_millis(500);
+const POSTPONED_FOR: Duration = Duration::from_secs(5);
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
 /// The consumer of commands.
@@ -30,7 +31,7 @@ struct Inner {
     executor: Executor,
     lanes: Lanes<Job>,
     held: Mutex<HashMap<u64, Arc<Delivery>>>,
-    stop: CancellationToken,
+    stop: Stop,
     ack_wait: Duration,
 }
 
@@ -41,12 +42,7 @@ struct Job {
 }
 
 impl Commands {
-    pub(super) fn new(
-        bus: Bus,
-        executor: Executor,
-        stop: CancellationToken,
-        ack_wait: Duration,
-    ) -> Self {
+    pub(super) fn new(bus: Bus, executor: Executor, stop: Stop, ack_wait: Duration) -> Self {
         let inner = Inner {
             bus,
             executor,
@@ -60,7 +56,7 @@ impl Commands {
 
     /// Consumes until told to stop; then hands back what was not done.
     pub(crate) async fn run(self) {
-        let stop = self.inner.stop.clone();
+        let stop = self.inner.stop.soon.clone();
         let keeping = tokio::spawn(Arc::clone(&self.inner).keep_held());
         while !stop.is_cancelled() {
             match stop.run_until_cancelled(self.inner.consume()).await {
@@ -73,9 +69,7 @@ impl Commands {
             }
         }
         self.inner.lanes.empty().await;
-        if let Err(error) = keeping.await {
-            tracing::error!(%error, "keeping commands alive ended in a panic");
-        }
+        keeping.abort();
         self.inner.hand_back().await;
     }
 }
@@ -120,7 +114,7 @@ impl Inner {
 
     async fn run_lane(self: Arc<Self>, lane: u64) {
         while let Some((job, _)) = self.lanes.next(lane) {
-            if self.stop.is_cancelled() {
+            if self.stop.soon.is_cancelled() {
                 continue;
             }
             let id = job.command.id;
@@ -132,7 +126,9 @@ impl Inner {
 
     async fn perform(&self, job: Job) {
         let begun = Instant::now();
-        let Some(outcome) = self.executor.execute(&job.command).await else { return };
+        let Some(outcome) = self.executor.execute(&job.command).await else {
+            return self.postpone(job.delivery.stream_sequence).await;
+        };
         let word = match &outcome {
             contracts::command::Outcome::Done { .. } => "done",
             contracts::command::Outcome::Failed { .. } => "failed",
@@ -148,7 +144,7 @@ impl Inner {
             headers: Vec::new(),
             payload: envelope::encode(&result).into(),
         };
-        if self.bus.publish_until_stored(&outgoing, &self.stop).await.is_err() {
+        if self.bus.publish_until_stored(&outgoing, &self.stop.now).await.is_err() {
             return;
         }
         self.answer(job.delivery.stream_sequence).await;
@@ -165,6 +161,18 @@ impl Inner {
         if let Err(error) = delivery.ack().await {
             // It comes again, and is then answered from its record.
             tracing::warn!(%error, "a command's acknowledgement was not sent");
+        }
+    }
+
+    /// Asks for a command again that was not brought to its end.
+    async fn postpone(&self, sequence: u64) {
+        if self.stop.soon.is_cancelled() {
+            return;
+        }
+        tracing::error!("a command stopped half-way; it is tried again");
+        let Some(delivery) = self.lock().remove(&sequence) else { return };
+        if let Err(error) = delivery.nak(Some(POSTPONED_FOR)).await {
+            tracing::warn!(%error, "a command was not asked for again; it will time out");
         }
     }
 
@@ -187,7 +195,7 @@ impl Inner {
             ],
             payload: delivery.payload.clone(),
         };
-        if self.bus.publish_until_stored(&outgoing, &self.stop).await.is_ok()
+        if self.bus.publish_until_stored(&outgoing, &self.stop.now).await.is_ok()
             && let Err(error) = delivery.term(&error).await
         {
             tracing::warn!(%error, "an unreadable command was not taken off the stream");
@@ -197,7 +205,8 @@ impl Inner {
     /// Tells the bus that held commands are being worked on, until told to stop.
     async fn keep_held(self: Arc<Self>) {
         let mut sweep = Instant::now();
-        while self.stop.run_until_cancelled(tokio::time::sleep(self.ack_wait / 3)).await.is_some() {
+        let stop = &self.stop.now;
+        while stop.run_until_cancelled(tokio::time::sleep(self.ack_wait / 3)).await.is_some() {
             let held: Vec<Arc<Delivery>> = self.lock().values().cloned().collect();
             for delivery in held {
                 if let Err(error) = delivery.in_progress().await {

@@ -27,7 +27,10 @@ pub(super) struct Executor {
     pub(super) records: Records,
     pub(super) turns: Arc<Turns>,
     pub(super) directory: Arc<Directory>,
+    /// Nothing is sent any more, and nothing is waited for.
     pub(super) stop: CancellationToken,
+    /// What was sent is not recorded any more.
+    pub(super) hurry: CancellationToken,
 }
 
 impl Executor {

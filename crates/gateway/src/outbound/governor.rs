@@ -60,7 +60,7 @@ mod tests {
         assert_eq!(governor.ready_at(ChannelId(2), now), now);
         governor.edited(ChannelId(1), Some(Duration::from_millis(1)), now);
         assert_eq!(governor.ready_at(ChannelId(1), now), now + PACE_MIN);
-        governor.edited(ChannelId(1), Some(Duration::from_secs(60)), now);
+        governor.edited(ChannelId(1), Some(Duration::from_mins(1)), now);
         assert_eq!(governor.ready_at(ChannelId(1), now), now + PACE_MAX);
     }
 }

@@ -85,12 +85,12 @@ impl Executor {
         let key = Setting::OwnThread(thread).key();
         loop {
             let put = self.settings.put(&key, ON.as_bytes().to_vec());
-            match self.stop.run_until_cancelled(put).await {
+            match self.hurry.run_until_cancelled(put).await {
                 None => return Decided::Stopped,
                 Some(Ok(_)) => return Decided::Channel(thread),
                 Some(Err(error)) => tracing::warn!(%error, "waiting to remember an own thread"),
             }
-            if self.stop.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_none() {
+            if self.hurry.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_none() {
                 return Decided::Stopped;
             }
         }

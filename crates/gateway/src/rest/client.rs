@@ -95,12 +95,18 @@ impl Rest {
 
     /// One attempt, after waiting for its turn under the limits.
     pub(crate) async fn send(&self, call: &Call) -> Result<Bytes, Failure> {
+        self.turn(call).await?;
+        self.attempt(call).await
+    }
+
+    /// Waits until the call may go; it counts as under way from then on.
+    async fn turn(&self, call: &Call) -> Result<(), Failure> {
         loop {
             // A request that ends may free the route before the time named. It is listened for
             // before asking, so that none is missed.
             let freed = self.inner.ended.notified();
             match self.inner.ask(call, Urgency::Must)? {
-                Gate::Go => return self.attempt(call).await,
+                Gate::Go => return Ok(()),
                 Gate::Wait(until) => {
                     if tokio::time::timeout_at(until.into(), freed).await.is_err() {
                         tokio::task::yield_now().await;
@@ -129,7 +135,13 @@ impl Rest {
     ) -> Option<Result<Bytes, Rejection>> {
         let mut delay = RETRY_FIRST;
         loop {
-            let until = match stop.run_until_cancelled(self.send(call)).await? {
+            // Only waiting is cut short: an attempt that has begun is brought to its end, so that
+            // what became of it is known.
+            let sent = match stop.run_until_cancelled(self.turn(call)).await? {
+                Ok(()) => self.attempt(call).await,
+                Err(failure) => Err(failure),
+            };
+            let until = match sent {
                 Ok(body) => return Some(Ok(body)),
                 Err(Failure::Rejected(rejection)) if !rejection.is_temporary() => {
                     return Some(Err(rejection));
@@ -301,5 +313,51 @@ impl Inner {
             }
             _ => Err(Failure::Unsure(format!("Discord answered {status}"))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contracts::id::ChannelId;
+
+    use super::*;
+
+    fn rest() -> Rest {
+        chassis::lifecycle::install_crypto_provider();
+        let source = chassis::Source::new(|key| (key == "DISCORD_TOKEN").then(|| "x".to_owned()));
+        let mut reader = chassis::Reader::new(source);
+        let config = Config::read(&mut reader);
+        Rest::new(&reader.finish(config).unwrap()).unwrap()
+    }
+
+    fn answer(status: u16) -> Answer {
+        Answer { status, headers: HeaderMap::new(), body: Bytes::from_static(b"{}") }
+    }
+
+    #[test]
+    fn a_thousand_refusals_stop_everything_before_discord_bans_us() {
+        let rest = rest();
+        let call = Call::get_channel(ChannelId(1));
+        for _ in 0..1_000 {
+            assert!(rest.inner.ask(&call, Urgency::Must).is_ok());
+            assert!(matches!(rest.inner.judge(&call, answer(403)), Err(Failure::Rejected(_))));
+        }
+        assert!(matches!(rest.inner.ask(&call, Urgency::Must), Err(Failure::Limited(_))));
+    }
+
+    #[test]
+    fn after_a_401_nothing_is_sent_for_a_while() {
+        let rest = rest();
+        let call = Call::get_channel(ChannelId(1));
+        assert!(matches!(rest.inner.judge(&call, answer(401)), Err(Failure::Unauthorized(_))));
+        let other = Call::get_channel(ChannelId(2));
+        assert!(matches!(rest.inner.ask(&other, Urgency::Must), Err(Failure::Unauthorized(_))));
+        assert!(rest.is_unauthorized());
+    }
+
+    #[test]
+    fn the_token_is_in_no_debug_output() {
+        let shown = format!("{:?} {:?}", rest(), rest().inner.authorization);
+        assert!(!shown.contains("Bot x"), "{shown}");
     }
 }

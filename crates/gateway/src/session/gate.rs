@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -64,6 +65,7 @@ struct Inner {
     refused_per_hour_max: usize,
     stop: CancellationToken,
     state: Mutex<State>,
+    left: AtomicU32,
 }
 
 struct State {
@@ -87,8 +89,10 @@ impl Gate {
         stop: CancellationToken,
     ) -> Self {
         let budget = store.budget(&stop).await;
-        let state = Mutex::new(State { budget, limit: None, last: HashMap::new() });
-        Self { inner: Arc::new(Inner { rest, store, refused_per_hour_max, stop, state }) }
+        let state = State { budget, limit: None, last: HashMap::new() };
+        let left = AtomicU32::new(state.left());
+        let state = Mutex::new(state);
+        Self { inner: Arc::new(Inner { rest, store, refused_per_hour_max, stop, state, left }) }
     }
 
     /// Asks Discord where its gateway is.
@@ -151,11 +155,13 @@ impl Gate {
         }
     }
 
-    /// How many logins are left today; none while the budget is being worked on.
-    pub(crate) fn identifies_left(&self) -> Option<u32> {
-        let state = self.inner.state.try_lock().ok()?;
-        let own = state.budget.left(clock::unix_ms());
-        Some(state.limit.as_ref().map_or(own, |limit| own.min(limit.start.remaining)))
+    /// How many logins are left today. Never waits: while the budget is being worked on, it is
+    /// what was known before.
+    pub(crate) fn identifies_left(&self) -> u32 {
+        if let Ok(state) = self.inner.state.try_lock() {
+            self.inner.left.store(state.left(), Ordering::Relaxed);
+        }
+        self.inner.left.load(Ordering::Relaxed)
     }
 
     /// Waits for its turn, counts an IDENTIFY where it lasts, and lets it go.
@@ -231,6 +237,12 @@ impl Gate {
 }
 
 impl State {
+    /// How many logins are left today, by our own count and by Discord's last word.
+    fn left(&self) -> u32 {
+        let own = self.budget.left(clock::unix_ms());
+        self.limit.as_ref().map_or(own, |limit| own.min(limit.start.remaining))
+    }
+
     fn bucket(&self, shard: u32) -> u32 {
         let concurrency = self.limit.as_ref().map_or(1, |limit| limit.start.max_concurrency);
         shard % concurrency.max(1)

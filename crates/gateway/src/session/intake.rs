@@ -6,7 +6,6 @@ use bus::Bucket;
 use contracts::discord;
 use contracts::id::{ChannelId, GuildId};
 use contracts::setting::Setting;
-use serde::Deserialize;
 
 use crate::clock;
 use crate::directory::Directory;
@@ -175,11 +174,26 @@ impl Intake {
 }
 
 /// A label of bounded variety, whatever a server may send.
-fn label(kind: &str) -> String {
-    #[derive(Deserialize)]
-    struct Known(
-        #[expect(dead_code, reason = "only whether it parses counts")] twilight_gateway::EventType,
-    );
-    let known = serde_json::from_value::<Known>(serde_json::Value::String(kind.to_owned()));
-    if known.is_ok() { kind.to_owned() } else { "other".to_owned() }
+fn label(kind: &str) -> &'static str {
+    const KNOWN: [&str; 18] = [
+        discord::MESSAGE_CREATE,
+        discord::MESSAGE_UPDATE,
+        discord::MESSAGE_DELETE,
+        discord::MESSAGE_DELETE_BULK,
+        discord::THREAD_DELETE,
+        discord::CHANNEL_DELETE,
+        "READY",
+        "RESUMED",
+        "GUILD_CREATE",
+        "GUILD_UPDATE",
+        "GUILD_DELETE",
+        "CHANNEL_CREATE",
+        "CHANNEL_UPDATE",
+        "CHANNEL_PINS_UPDATE",
+        "THREAD_CREATE",
+        "THREAD_UPDATE",
+        "THREAD_LIST_SYNC",
+        "THREAD_MEMBERS_UPDATE",
+    ];
+    KNOWN.into_iter().find(|known| *known == kind).unwrap_or("other")
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use contracts::status::ShardState;
+use tokio::sync::Notify;
 
 use crate::session::policy::Refusal;
 
@@ -30,11 +31,12 @@ pub(crate) struct Snapshot {
 #[derive(Debug, Clone)]
 pub(crate) struct Report {
     inner: Arc<Mutex<Snapshot>>,
+    changed: Arc<Notify>,
 }
 
 impl Report {
-    /// A shard that has not connected yet.
-    pub(crate) fn new(shard: u32) -> Self {
+    /// A shard that has not connected yet; `changed` is notified when it does.
+    pub(crate) fn new(shard: u32, changed: Arc<Notify>) -> Self {
         let snapshot = Snapshot {
             shard,
             state: ShardState::Connecting,
@@ -44,7 +46,7 @@ impl Report {
             paused: false,
             login_unix_ms: None,
         };
-        Self { inner: Arc::new(Mutex::new(snapshot)) }
+        Self { inner: Arc::new(Mutex::new(snapshot)), changed }
     }
 
     /// Where it stands now.
@@ -58,6 +60,7 @@ impl Report {
         snapshot.refusal = None;
         snapshot.paused = false;
         snapshot.login_unix_ms = None;
+        self.changed.notify_one();
     }
 
     pub(super) fn disconnected(&self) {
@@ -76,6 +79,7 @@ impl Report {
         let mut snapshot = self.lock();
         snapshot.enter(ShardState::Refused);
         snapshot.refusal = Some(refusal);
+        self.changed.notify_one();
     }
 
     pub(super) fn waits_for_login(&self, unix_ms: Option<u64>) {

@@ -304,6 +304,10 @@ impl ShardTask {
             self.report.latency(connection.shard.latency().recent().first().copied());
             return None;
         };
+        if connection.established.is_none() && connection.closing.is_none() {
+            // A long replay is progress.
+            connection.deadline = Instant::now() + ESTABLISH_TIMEOUT;
+        }
         let taken = self.intake.dispatch(&mut self.position, text, kind, sequence);
         if taken == Taken::Established {
             connection.established = Some(Instant::now());
