@@ -15,7 +15,7 @@ const TURNS_PER_USER_DEFAULT: u32 = 50;
 const TURNS_PER_GUILD_DEFAULT: u32 = 500;
 const CALLS_DEFAULT: usize = 64;
 const CALLS_MAX: usize = 10_000;
-const TURN_SECONDS_DEFAULT: Duration = Duration::from_secs(300);
+const TURN_SECONDS_DEFAULT: Duration = Duration::from_mins(5);
 const TIME_ZONE_DEFAULT: &str = "Asia/Tokyo";
 
 /// The worker's settings.

@@ -22,7 +22,7 @@ use crate::publisher::Publisher;
 use crate::store::{Claim, Claiming, NextAttempt, Store, StoreError};
 
 /// A claim outlives its turn's deadline by this much, for the commit.
-const LEASE_MARGIN: Duration = Duration::from_secs(60);
+const LEASE_MARGIN: Duration = Duration::from_mins(1);
 /// How long a lane rests after a step was refused for a reason that will not go away by itself.
 const REFUSED_DELAY: Duration = Duration::from_secs(5);
 /// What an answer is taken to need until the first ones have shown it.

@@ -12,7 +12,7 @@ use crate::store::{Erased, Store, StoreError, Tidy};
 
 const BATCH_MAX: u32 = 100;
 /// Also without a sign: an earlier run may have left something.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_mins(1);
 const RETRY_DELAY: Duration = Duration::from_secs(2);
 
 /// Erases until told to stop.

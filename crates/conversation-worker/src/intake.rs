@@ -185,7 +185,7 @@ impl Intake {
 
     fn follow_up(&self, ingested: &Ingested, step: &Ingest) {
         self.store.count_rows(ingested.rows);
-        metrics::counter!("conversation_messages_total").increment(ingested.rows);
+        metrics::counter!("conversation_messages_taken_in_total").increment(ingested.rows);
         for (_, change) in step.arrivals.iter() {
             if let Change::Asked(asked) = change
                 && asked.received_unix_ms > 0
@@ -296,25 +296,25 @@ mod tests {
         }
     }
 
-    fn cursor(last_sequence: u64) -> Option<Cursor> {
-        Some(Cursor { last_sequence, stream_created_unix_ms: 7 })
+    fn cursor(last_sequence: u64) -> Cursor {
+        Cursor { last_sequence, stream_created_unix_ms: 7 }
     }
 
     #[test]
     fn the_consumer_starts_right_behind_the_cursor() {
         assert_eq!(start(None, &state(7, 1, 50)), Start::All);
-        assert_eq!(start(cursor(40), &state(7, 1, 50)), Start::Sequence(41));
-        assert_eq!(start(cursor(50), &state(7, 1, 50)), Start::Sequence(51));
+        assert_eq!(start(Some(cursor(40)), &state(7, 1, 50)), Start::Sequence(41));
+        assert_eq!(start(Some(cursor(50)), &state(7, 1, 50)), Start::Sequence(51));
     }
 
     #[test]
     fn a_stream_that_was_made_anew_is_read_from_its_first_message() {
-        assert_eq!(start(cursor(40), &state(8, 1, 50)), Start::All);
-        assert_eq!(start(cursor(40), &state(7, 1, 3)), Start::All);
+        assert_eq!(start(Some(cursor(40)), &state(8, 1, 50)), Start::All);
+        assert_eq!(start(Some(cursor(40)), &state(7, 1, 3)), Start::All);
     }
 
     #[test]
     fn events_that_have_left_the_stream_do_not_stop_the_rest() {
-        assert_eq!(start(cursor(40), &state(7, 45, 50)), Start::Sequence(41));
+        assert_eq!(start(Some(cursor(40)), &state(7, 45, 50)), Start::Sequence(41));
     }
 }

@@ -35,7 +35,7 @@ use anyhow::Context as _;
 use bus::{Bus, BusConfig, Connection};
 use chassis::{Context, ExposeSecret as _, Faults, Outcome};
 use llm::{Client, Provider};
-use tokio::sync::Notify;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -46,7 +46,7 @@ use intake::Intake;
 use ollama::Ollama;
 use outcomes::Outcomes;
 use persona::Personas;
-use publisher::Publisher;
+use publisher::{Around, Publisher};
 use store::Store;
 
 /// Kept of the grace period for the last rows to be published and the database to be closed.
@@ -67,10 +67,16 @@ pub async fn run(context: Context, config: Config) -> anyhow::Result<()> {
     let ollama = Ollama::new(&config.ollama_url).context("make a client for ollama")?;
     context.mount(ollama.router());
 
-    let (leaving, stopping) = (CancellationToken::new(), context.shutdown.clone());
-    let (publisher, publishing) = Publisher::new(store.clone(), bus.clone(), leaving.clone());
     let check = context.health.check("model");
     check.ok();
+    let (ended, refused) = mpsc::unbounded_channel();
+    let around = Around {
+        erasing: Arc::default(),
+        ended,
+        finish: CancellationToken::new(),
+        stop: CancellationToken::new(),
+    };
+    let (publisher, publishing) = Publisher::new(store.clone(), bus.clone(), around.clone());
     let personas = Personas::new(config.personas.clone());
     let parts = Parts {
         config,
@@ -84,44 +90,73 @@ pub async fn run(context: Context, config: Config) -> anyhow::Result<()> {
     let engine = Engine::new(parts);
     let tasks = TaskTracker::new();
     let publishing = tokio::spawn(publishing.run());
+    let stopping = context.shutdown.clone();
     tasks.spawn(shards.listen(bus.clone(), stopping.clone()));
-    let erasing = Arc::new(Notify::new());
-    tasks.spawn(eraser::run(store.clone(), bus.clone(), Arc::clone(&erasing), stopping.clone()));
+    let erasing = Arc::clone(&around.erasing);
+    tasks.spawn(eraser::run(store.clone(), bus.clone(), erasing, stopping.clone()));
     if declared(&bus, &stopping).await {
         let open = engine.resume().await.context("take up unfinished turns")?;
         tracing::info!(conversations = open, "unfinished turns are taken up");
-        let events = Intake {
-            store: store.clone(),
-            bus: bus.clone(),
-            engine: engine.clone(),
-            erasing: Arc::clone(&erasing),
-            check: context.health.check("events"),
-            stop: stopping.clone(),
-        };
-        tasks.spawn(events.run());
-        let outcomes = Outcomes {
-            store: store.clone(),
-            bus: bus.clone(),
-            engine: engine.clone(),
-            erasing,
-            stop: leaving.clone(),
-        };
-        tasks.spawn(outcomes.run());
+        listen(&context, (&store, &bus, &engine), &around, &tasks);
+        tasks.spawn(follow_refused(refused, engine.clone(), stopping.clone()));
     }
     stopping.cancelled().await;
 
     engine.drain(context.common.shutdown_grace.saturating_sub(CLOSING)).await;
-    drop(engine);
     // What is left to publish is in the database; what can be published at once still is.
+    around.finish.cancel();
     if tokio::time::timeout(CLOSING / 2, publishing).await.is_err() {
         tracing::info!("the rest of the outbox is left to the next start");
     }
-    leaving.cancel();
+    around.stop.cancel();
     tasks.close();
     tasks.wait().await;
     bus.drain().await;
     store.close().await;
     Ok(())
+}
+
+/// Starts the two loops that take in what comes from Discord.
+fn listen(
+    context: &Context,
+    (store, bus, engine): (&Store, &Bus, &Engine),
+    around: &Around,
+    tasks: &TaskTracker,
+) {
+    let events = Intake {
+        store: store.clone(),
+        bus: bus.clone(),
+        engine: engine.clone(),
+        erasing: Arc::clone(&around.erasing),
+        check: context.health.check("events"),
+        stop: context.shutdown.clone(),
+    };
+    tasks.spawn(events.run());
+    let outcomes = Outcomes {
+        store: store.clone(),
+        bus: bus.clone(),
+        engine: engine.clone(),
+        erasing: Arc::clone(&around.erasing),
+        stop: around.stop.clone(),
+    };
+    tasks.spawn(outcomes.run());
+}
+
+/// Lets the lanes go on whose turn the bus itself has ended.
+async fn follow_refused(
+    mut refused: mpsc::UnboundedReceiver<i64>,
+    engine: Engine,
+    stop: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            conversation = refused.recv() => match conversation {
+                Some(conversation) => engine.wake(conversation),
+                None => return,
+            },
+        }
+    }
 }
 
 fn client(config: &Config) -> Result<Client, Faults> {

@@ -145,11 +145,11 @@ impl Writer {
             lines.push(quote);
         }
         if !heard.forwarded.is_empty() {
-            lines.push(self.own_line(self.labels.forwards, &heard.forwarded));
+            lines.push(own_line(self.labels.forwards, &heard.forwarded));
         }
         if !heard.attachments.is_empty() {
             let names = heard.attachments.lines().collect::<Vec<_>>().join(", ");
-            lines.push(self.own_line(self.labels.files, &names));
+            lines.push(own_line(self.labels.files, &names));
         }
         let text = self.words(&heard.content, heard.bot);
         if text.is_empty() {
@@ -177,12 +177,7 @@ impl Writer {
             clean_line(&heard.reference_name)
         };
         let label = format!("{} {name}", self.labels.answers);
-        Some(self.own_line(&label, &self.words(&heard.reference_content, heard.bot)))
-    }
-
-    fn own_line(&self, label: &str, text: &str) -> String {
-        let text: String = clean_line(text).chars().take(QUOTE_CHARACTERS_MAX).collect();
-        format!("{OPEN}{label}: {text}{CLOSE}")
+        Some(own_line(&label, &self.words(&heard.reference_content, heard.bot)))
     }
 
     /// A text without the bot's own mention, others by name, and nothing that looks like ours.
@@ -227,4 +222,10 @@ impl Writer {
         let end: String = text.chars().skip(count - half).collect();
         format!("{start}\n{OPEN}{}{CLOSE}\n{end}", self.labels.shortened)
     }
+}
+
+/// A line of our own about what somebody sent.
+fn own_line(label: &str, text: &str) -> String {
+    let text: String = clean_line(text).chars().take(QUOTE_CHARACTERS_MAX).collect();
+    format!("{OPEN}{label}: {text}{CLOSE}")
 }

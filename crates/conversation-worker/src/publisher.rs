@@ -1,11 +1,12 @@
 //! Publishes the outbox: in order within a conversation, side by side across them.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{Bus, Outgoing, PublishError, Stored};
 use contracts::command::{CommandResult, FailureClass, Outcome};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +29,20 @@ pub struct Publishing {
     store: Store,
     bus: Bus,
     rows: mpsc::UnboundedReceiver<Vec<OutboxRow>>,
-    stop: CancellationToken,
+    around: Around,
+}
+
+/// What the publisher tells others, and who ends it.
+#[derive(Debug, Clone)]
+pub struct Around {
+    /// Rung when something is to be removed from the bus.
+    pub erasing: Arc<Notify>,
+    /// Told of conversations whose turn has ended because the bus will not take its command.
+    pub ended: mpsc::UnboundedSender<i64>,
+    /// Takes no more rows, and ends the publisher once those it has are published.
+    pub finish: CancellationToken,
+    /// Ends the publisher even though something is left to publish.
+    pub stop: CancellationToken,
 }
 
 type Mark = (OutboxRow, u64);
@@ -37,10 +51,10 @@ type Mark = (OutboxRow, u64);
 type Line = (i64, bool);
 
 impl Publisher {
-    /// A publisher and its work. `stop` ends it even though something is left to publish.
-    pub fn new(store: Store, bus: Bus, stop: CancellationToken) -> (Self, Publishing) {
+    /// A publisher and its work.
+    pub fn new(store: Store, bus: Bus, around: Around) -> (Self, Publishing) {
         let (sender, rows) = mpsc::unbounded_channel();
-        (Self { rows: sender }, Publishing { store, bus, rows, stop })
+        (Self { rows: sender }, Publishing { store, bus, rows, around })
     }
 
     /// Hands rows in that are committed.
@@ -52,10 +66,10 @@ impl Publisher {
 }
 
 impl Publishing {
-    /// Publishes until every [`Publisher`] is gone and nothing is left, or until told to stop.
+    /// Publishes until told to finish and nothing is left, or until told to stop.
     pub async fn run(mut self) {
         let (marks, marked) = mpsc::unbounded_channel();
-        let marking = tokio::spawn(mark(self.store.clone(), marked, self.stop.clone()));
+        let marking = tokio::spawn(mark(self.store.clone(), marked, self.around.clone()));
         self.publish_all(&marks).await;
         drop(marks);
         if let Err(error) = marking.await {
@@ -69,7 +83,10 @@ impl Publishing {
         let mut open = true;
         while open || !running.is_empty() {
             tokio::select! {
-                () = self.stop.cancelled() => return,
+                () = self.around.stop.cancelled() => return,
+                () = self.around.finish.cancelled(), if open && !self.rows.is_closed() => {
+                    self.rows.close();
+                }
                 rows = self.rows.recv(), if open => match rows {
                     None => open = false,
                     Some(rows) => for row in rows {
@@ -100,7 +117,7 @@ impl Publishing {
         running: &mut JoinSet<(OutboxRow, Result<Stored, PublishError>)>,
         row: OutboxRow,
     ) {
-        let (bus, stop) = (self.bus.clone(), self.stop.clone());
+        let (bus, stop) = (self.bus.clone(), self.around.stop.clone());
         running.spawn(async move {
             let message = Outgoing {
                 subject: row.subject.clone(),
@@ -151,13 +168,20 @@ impl Publishing {
             results: vec![CommandResult { command, outcome }].into(),
             now_unix_ms: now_unix_ms(),
         };
-        if let Err(error) = self.store.persist(step, &self.stop).await {
-            tracing::error!(%error, "recording that a row cannot be published");
+        match self.store.persist(step, &self.around.stop).await {
+            Ok(recorded) => {
+                for ended in recorded.ended {
+                    if self.around.ended.send(ended.conversation).is_err() {
+                        tracing::debug!("lane left to the next start");
+                    }
+                }
+            }
+            Err(error) => tracing::error!(%error, "recording that a row cannot be published"),
         }
     }
 }
 
-async fn mark(store: Store, mut marked: mpsc::UnboundedReceiver<Mark>, stop: CancellationToken) {
+async fn mark(store: Store, mut marked: mpsc::UnboundedReceiver<Mark>, around: Around) {
     let mut marks = Vec::new();
     while marked.recv_many(&mut marks, MARKS_MAX).await > 0 {
         tokio::time::sleep(MARKS_WAIT).await;
@@ -166,8 +190,11 @@ async fn mark(store: Store, mut marked: mpsc::UnboundedReceiver<Mark>, stop: Can
         {
             marks.push(mark);
         }
-        if let Err(error) = store.persist(MarkPublished(std::mem::take(&mut marks)), &stop).await {
-            tracing::warn!(%error, "marks left to the next start");
+        let step = MarkPublished(std::mem::take(&mut marks));
+        match store.persist(step, &around.stop).await {
+            Ok(true) => around.erasing.notify_one(),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "marks left to the next start"),
         }
     }
 }

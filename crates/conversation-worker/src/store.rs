@@ -68,11 +68,9 @@ impl Store {
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
         let (connection, readers) = open::open(path).await?;
         let rows = history_rows(&readers).await.map_err(|error| open::unusable(path, &error))?;
-        Ok(Self {
-            writer: Writer::start(connection),
-            readers,
-            rows: Arc::new(AtomicU64::new(rows)),
-        })
+        let store = Self { writer: Writer::start(connection), readers, rows: Arc::default() };
+        store.count_rows(rows);
+        Ok(store)
     }
 
     /// Does one step; returns when it is on disk.
@@ -81,17 +79,17 @@ impl Store {
     }
 
     /// Does one step, again and again while the disk is full or another process holds the
-    /// database; gives up on anything else, and when `stop` fires.
+    /// database; gives up on anything else, and when `given_up` fires.
     pub async fn persist<S: Step + Clone>(
         &self,
         step: S,
-        stop: &CancellationToken,
+        given_up: &CancellationToken,
     ) -> Result<S::Output, StoreError> {
         loop {
             match self.writer.write(step.clone()).await {
                 Err(error) if error.is_transient() => {
                     tokio::select! {
-                        () = stop.cancelled() => return Err(error),
+                        () = given_up.cancelled() => return Err(error),
                         () = tokio::time::sleep(RETRY_DELAY) => {}
                     }
                 }
@@ -126,7 +124,9 @@ impl Store {
     }
 
     pub(crate) fn count_rows(&self, added: u64) {
-        self.rows.fetch_add(added, Ordering::Relaxed);
+        let rows = self.rows.fetch_add(added, Ordering::Relaxed) + added;
+        #[expect(clippy::cast_precision_loss, reason = "a gauge needs no more than 52 bits")]
+        metrics::gauge!("conversation_messages").set(rows as f64);
     }
 }
 

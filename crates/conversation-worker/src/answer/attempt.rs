@@ -81,8 +81,6 @@ impl Attempt<'_, '_> {
                     return Ok(self.failed(error, &answer, prompt, written));
                 }
                 Happened::Event(Some(Ok(_))) => {}
-                // An answer always says how it ended.
-                Happened::Event(None) => return Ok(Outcome::Left),
                 Happened::Interrupt(why) => {
                     let mut settlement = settlement(UsageOutcome::Cancelled, &answer);
                     self.bill(&mut settlement, answer.usage(), (prompt, &written.text));
@@ -92,7 +90,8 @@ impl Attempt<'_, '_> {
                     let text = if written.opened { written.text.trim_end() } else { "" };
                     self.drafts.send(text).await;
                 }
-                Happened::Leaving => return Ok(Outcome::Left),
+                // An answer always says how it ended, so `None` is never met.
+                Happened::Leaving | Happened::Event(None) => return Ok(Outcome::Left),
             }
         }
     }

@@ -97,8 +97,11 @@ pub enum Unreadable {
     /// The subject is none of an event.
     #[error("the subject is not one of an event: {0}")]
     Subject(#[from] contracts::id::ParseIdError),
-    /// The data is not what Discord sends.
-    #[error("the event cannot be read: {0}")]
+    /// The data is not what Discord sends. The parser's own words may quote the message.
+    #[error(
+        "the event cannot be read ({:?} error in line {}, column {})",
+        .0.classify(), .0.line(), .0.column()
+    )]
     Data(#[from] serde_json::Error),
 }
 
@@ -116,12 +119,12 @@ pub const KINDS: [&str; 6] = [
 pub fn read(subject: &str, meta: &EventMeta, payload: &[u8]) -> Result<Change, Unreadable> {
     let subject: EventSubject = subject.parse()?;
     Ok(match subject.kind.as_str() {
-        discord::MESSAGE_CREATE => match message(&subject, meta, data(payload)?) {
+        discord::MESSAGE_CREATE => match message(&subject, meta, &data(payload)?) {
             Heard::Asked(asked) => Change::Asked(asked),
             Heard::Echo(id) => Change::Echo(id),
             Heard::Withdrawn { .. } | Heard::Nothing => Change::None,
         },
-        discord::MESSAGE_UPDATE => match message(&subject, meta, data(payload)?) {
+        discord::MESSAGE_UPDATE => match message(&subject, meta, &data(payload)?) {
             Heard::Asked(asked) => Change::Edited(asked),
             Heard::Echo(id) => Change::Echo(id),
             Heard::Withdrawn { message, edited_unix_us } => {
@@ -153,13 +156,13 @@ enum Heard {
     Nothing,
 }
 
-fn message(subject: &EventSubject, meta: &EventMeta, message: Message) -> Heard {
+fn message(subject: &EventSubject, meta: &EventMeta, message: &Message) -> Heard {
     let guild = match subject.scope {
         Scope::Guild(guild) => Some(guild),
         Scope::Direct => message.guild_id,
     };
     let own = Some(message.author.id) == meta.bot;
-    let reason = meta.reason.or_else(|| guess_reason(guild, meta, &message));
+    let reason = meta.reason.or_else(|| guess_reason(guild, meta, message));
     let edited_unix_us = message.edited_timestamp.as_deref().map_or(0, unix_us);
     let reason = match reason {
         _ if own => return Heard::Echo(message.id),
@@ -194,7 +197,7 @@ fn message(subject: &EventSubject, meta: &EventMeta, message: Message) -> Heard 
     Heard::Asked(Box::new(asked(&spot, meta, edited_unix_us, message)))
 }
 
-fn asked(spot: &Spot, meta: &EventMeta, edited_unix_us: i64, message: Message) -> Asked {
+fn asked(spot: &Spot, meta: &EventMeta, edited_unix_us: i64, message: &Message) -> Asked {
     let attachments: Vec<String> = message
         .attachments
         .iter()
@@ -221,7 +224,7 @@ fn asked(spot: &Spot, meta: &EventMeta, edited_unix_us: i64, message: Message) -
         content: shortened(&message.content, TEXT_CHARACTERS_MAX),
         attachments: attachments.join("\n"),
         forwarded: shortened(&forwarded.join("\n\n"), TEXT_CHARACTERS_MAX),
-        reference: reference(&message),
+        reference: reference(message),
         edited_unix_us,
         received_unix_ms: meta.received_unix_ms,
         key: spot.key(),

@@ -123,7 +123,8 @@ pub(super) async fn reply(
     answered_commands(connection, turn, now).await
 }
 
-/// Removes the text that a turn's answered commands hold. Those still under way are needed.
+/// Removes the text that a turn's answered commands hold, on the bus and here. Those still under way
+/// are needed, and so is what a turn that has not ended would go on with.
 pub(super) async fn answered_commands(
     connection: &mut SqliteConnection,
     turn: i64,
@@ -136,7 +137,20 @@ pub(super) async fn answered_commands(
     .bind(stream::DISCORD_COMMANDS.name)
     .bind(now)
     .bind(turn)
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
+    // A thread is named after its question.
+    let ended = sqlx::query(
+        "UPDATE turns SET thread_name = NULL WHERE id = ? AND ended_unix_ms IS NOT NULL",
+    )
+    .bind(turn)
+    .execute(&mut *connection)
+    .await?;
+    if ended.rows_affected() > 0 {
+        sqlx::query("UPDATE outbox SET payload = NULL WHERE turn_id = ? AND result IS NOT NULL")
+            .bind(turn)
+            .execute(connection)
+            .await?;
+    }
     Ok(())
 }

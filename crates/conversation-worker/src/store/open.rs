@@ -32,6 +32,8 @@ pub(super) async fn open(path: &Path) -> Result<(SqliteConnection, SqlitePool), 
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
+        // What was deleted is overwritten, not only unlinked.
+        .pragma("secure_delete", "on")
         .disable_statement_logging();
     refuse_foreign_tables(path).await?;
     let mut writer =

@@ -61,9 +61,11 @@ impl Store {
 }
 
 impl Step for MarkPublished {
-    type Output = ();
+    /// Whether some of it is to be removed again at once.
+    type Output = bool;
 
-    async fn run(self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    async fn run(self, connection: &mut SqliteConnection) -> Result<bool, StoreError> {
+        let mut erasures = false;
         for (row, stored) in self.0 {
             if row.is_usage() {
                 // Nobody answers a record of use.
@@ -87,7 +89,7 @@ impl Step for MarkPublished {
             .execute(&mut *connection)
             .await?;
             // The question may have been deleted while its command was on the way.
-            sqlx::query(
+            let deleted = sqlx::query(
                 "INSERT INTO erasures SELECT ?, ?, 0 WHERE EXISTS (SELECT 1 FROM outbox \
                  WHERE sequence = ? AND payload IS NULL) AND NOT EXISTS (SELECT 1 FROM inbox \
                  WHERE turn_id = ? AND state = 'live') ON CONFLICT DO NOTHING",
@@ -98,8 +100,9 @@ impl Step for MarkPublished {
             .bind(id(row.turn.0))
             .execute(&mut *connection)
             .await?;
+            erasures |= deleted.rows_affected() > 0;
         }
-        Ok(())
+        Ok(erasures)
     }
 }
 

@@ -4,6 +4,7 @@ use contracts::command::{Action, Place};
 use contracts::id::MessageId;
 use sqlx::SqliteConnection;
 
+use super::erase;
 use super::ledger::{self, Settlement};
 use super::outbox;
 use super::{OutboxRow, Step, StoreError, id};
@@ -156,6 +157,7 @@ impl Step for Abandon {
         fence(held.rows_affected())?;
         let settlement = self.settlement.as_ref();
         let rows = ledger::close(connection, &self.turn, settlement, self.now_unix_ms).await?;
+        erase::answered_commands(connection, id(self.turn.id.0), self.now_unix_ms).await?;
         release(connection, &self.turn).await?;
         Ok(rows)
     }

@@ -29,7 +29,7 @@ enum Order {
 
 /// A step whose kind is forgotten.
 trait AnyStep: Send {
-    fn run<'c>(self: Box<Self>, connection: &'c mut SqliteConnection) -> BoxFuture<'c, Ran>;
+    fn run(self: Box<Self>, connection: &mut SqliteConnection) -> BoxFuture<'_, Ran>;
 
     /// Leaves the step undone, where the transaction is void already.
     fn refuse(self: Box<Self>) -> Settle;
@@ -50,7 +50,7 @@ struct Ran {
 }
 
 impl<S: Step> AnyStep for Pending<S> {
-    fn run<'c>(self: Box<Self>, connection: &'c mut SqliteConnection) -> BoxFuture<'c, Ran> {
+    fn run(self: Box<Self>, connection: &mut SqliteConnection) -> BoxFuture<'_, Ran> {
         Box::pin(async move {
             let Self { step, answer } = *self;
             let outcome = step.run(connection).await;
@@ -82,8 +82,8 @@ impl Writer {
     pub(super) async fn write<S: Step>(&self, step: S) -> Result<S::Output, StoreError> {
         let (answer, outcome) = oneshot::channel();
         let order = Order::Step(Box::new(Pending { step, answer }));
-        self.queue.send(order).await.map_err(|_| StoreError::Closed)?;
-        outcome.await.map_err(|_| StoreError::Closed)?
+        self.queue.send(order).await.map_err(|_gone| StoreError::Closed)?;
+        outcome.await.map_err(|_gone| StoreError::Closed)?
     }
 
     pub(super) fn trouble(&self) -> watch::Receiver<Option<StoreError>> {
@@ -237,15 +237,10 @@ async fn probe(connection: &mut SqliteConnection) -> Result<(), StoreError> {
 fn report(trouble: &watch::Sender<Option<StoreError>>, failure: Option<StoreError>) {
     trouble.send_if_modified(|current| {
         let changed = current.is_some() != failure.is_some();
-        if changed {
-            match &failure {
-                Some(error) => tracing::error!(
-                    %error,
-                    remedy = error.remedy(),
-                    "nothing can be written"
-                ),
-                None => tracing::info!("writing works again"),
-            }
+        if let (true, Some(error)) = (changed, &failure) {
+            tracing::error!(%error, remedy = error.remedy(), "nothing can be written");
+        } else if changed {
+            tracing::info!("writing works again");
         }
         *current = failure;
         changed

@@ -92,11 +92,11 @@ async fn deleting_the_question_of_a_reply_that_stands_ends_the_reply_where_it_is
 async fn a_deleted_question_leaves_the_prompt_the_database_and_the_bus() {
     let house = House::build().await;
     let worker = house.worker().await;
-    let first = Question::direct("my secret is a purple whale");
+    let first = Question::mention("my secret is a purple whale");
     let event = house.discord.ask(&first).await;
     house.answer(&first).await;
     house.discord.delete(&first).await;
-    let second = Question::direct("what did I tell you?");
+    let second = Question::in_thread_of(&first, "what did I tell you?");
     house.ask(&second).await;
     let request = house.model.asked("what did I tell you?").await;
     assert!(!request.to_string().contains("whale"), "{request}");
@@ -238,6 +238,11 @@ async fn everything(house: &House) -> String {
     .fetch_all(&database)
     .await
     .unwrap();
+    let names: Vec<String> =
+        sqlx::query_scalar("SELECT thread_name FROM turns WHERE thread_name IS NOT NULL")
+            .fetch_all(&database)
+            .await
+            .unwrap();
     let outbox: Vec<Vec<u8>> =
         sqlx::query_scalar("SELECT payload FROM outbox WHERE payload IS NOT NULL")
             .fetch_all(&database)
@@ -245,5 +250,5 @@ async fn everything(house: &House) -> String {
             .unwrap();
     let outbox: Vec<String> =
         outbox.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect();
-    format!("{} {}", inbox.join(" "), outbox.join(" "))
+    format!("{} {} {}", inbox.join(" "), names.join(" "), outbox.join(" "))
 }

@@ -1,9 +1,9 @@
 //! A house to test in: nats-server, model, database, the worker, and a stand-in for the gateway.
 
-pub mod discord;
-pub mod model;
-pub mod question;
-pub mod worker;
+pub(crate) mod discord;
+pub(crate) mod model;
+pub(crate) mod question;
+pub(crate) mod worker;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,26 +12,26 @@ use bus::Bus;
 use bus::server::NatsServer;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 
-pub use discord::Discord;
-pub use model::Model;
-pub use question::Question;
-pub use worker::{Child, Worker};
+pub(crate) use discord::Discord;
+pub(crate) use model::Model;
+pub(crate) use question::Question;
+pub(crate) use worker::{Child, Worker};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(10);
 
 /// Everything but the worker.
-pub struct House {
-    pub nats: NatsServer,
-    pub bus: Bus,
-    pub discord: Discord,
-    pub model: Model,
-    pub folder: tempfile::TempDir,
-    pub settings: Vec<(&'static str, String)>,
+pub(crate) struct House {
+    pub(crate) nats: NatsServer,
+    pub(crate) bus: Bus,
+    pub(crate) discord: Discord,
+    pub(crate) model: Model,
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) settings: Vec<(&'static str, String)>,
 }
 
 impl House {
-    pub async fn build() -> Self {
+    pub(crate) async fn build() -> Self {
         chassis::lifecycle::install_crypto_provider();
         log_to_test();
         let nats = NatsServer::start().await.unwrap();
@@ -56,28 +56,28 @@ impl House {
         Self { nats, bus, discord, model, folder, settings }
     }
 
-    pub fn set(&mut self, key: &'static str, value: impl ToString) {
+    pub(crate) fn set(&mut self, key: &'static str, value: impl std::fmt::Display) {
         self.settings.retain(|(known, _)| *known != key);
-        self.settings.push((key, value.to_string()));
+        self.settings.push((key, format!("{value}")));
     }
 
-    pub fn database_path(&self) -> PathBuf {
+    pub(crate) fn database_path(&self) -> PathBuf {
         let path = self.settings.iter().find(|(key, _)| *key == "DATABASE_PATH");
         PathBuf::from(&path.unwrap().1)
     }
 
     /// The worker inside this process.
-    pub async fn worker(&self) -> Worker {
+    pub(crate) async fn worker(&self) -> Worker {
         Worker::start(&self.settings).await
     }
 
     /// The worker as a process of its own, which can be killed.
-    pub async fn child(&self) -> Child {
+    pub(crate) async fn child(&self) -> Child {
         Child::start(&self.settings, self.folder.path()).await
     }
 
     /// A look at the database from outside.
-    pub async fn database(&self) -> SqlitePool {
+    pub(crate) async fn database(&self) -> SqlitePool {
         let options = SqliteConnectOptions::new()
             .filename(self.database_path())
             .busy_timeout(Duration::from_secs(10))
@@ -86,20 +86,20 @@ impl House {
     }
 
     /// Asks, and waits until the answer is complete in Discord and `done` in the database.
-    pub async fn ask(&self, question: &Question) -> String {
+    pub(crate) async fn ask(&self, question: &Question) -> String {
         self.discord.ask(question).await;
         self.answer(question).await
     }
 
     /// Waits for the complete answer to a question.
-    pub async fn answer(&self, question: &Question) -> String {
+    pub(crate) async fn answer(&self, question: &Question) -> String {
         let text = self.discord.finished(question.id).await;
         self.state(question.id, "done").await;
         text
     }
 
     /// Waits until a turn is in that state.
-    pub async fn state(&self, turn: u64, state: &'static str) {
+    pub(crate) async fn state(&self, turn: u64, state: &'static str) {
         let database = self.database().await;
         let mut last = None;
         let reached = eventually(async || {
@@ -127,7 +127,7 @@ fn log_to_test() {
 }
 
 /// Polls until there is something, or until the deadline.
-pub async fn eventually<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+pub(crate) async fn eventually<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let deadline = tokio::time::Instant::now() + DEADLINE;
     loop {
         if let Some(found) = look().await {

@@ -1,5 +1,6 @@
 //! The worker as a whole: a real nats-server, a real database, a model on the wire, and a test in
 //! the place of Discord.
+#![expect(clippy::unwrap_used, reason = "what helpers of a test cannot do fails the test")]
 
 mod caps;
 mod crashes;

@@ -19,13 +19,13 @@ use super::question::{Question, snowflake};
 
 /// A command as it came, with its place in the stream.
 #[derive(Debug, Clone)]
-pub struct Sent {
-    pub sequence: u64,
-    pub command: Command,
+pub(crate) struct Sent {
+    pub(crate) sequence: u64,
+    pub(crate) command: Command,
 }
 
 impl Sent {
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         match &self.command.action {
             Action::OpenReply { text }
             | Action::FinishReply { text, .. }
@@ -44,14 +44,14 @@ struct Memory {
     refuse: HashMap<Purpose, FailureClass>,
 }
 
-pub struct Discord {
+pub(crate) struct Discord {
     bus: Bus,
     memory: Arc<Mutex<Memory>>,
     answering: watch::Sender<bool>,
 }
 
 impl Discord {
-    pub async fn start(bus: &Bus) -> Self {
+    pub(crate) async fn start(bus: &Bus) -> Self {
         let memory = Arc::<Mutex<Memory>>::default();
         let answering = watch::Sender::new(true);
         let spec = ConsumerSpec {
@@ -60,7 +60,7 @@ impl Discord {
             filters: Vec::new(),
             start: Start::All,
             fresh: true,
-            ack_wait: Duration::from_secs(60),
+            ack_wait: Duration::from_mins(1),
             in_flight_max: 1000,
             deliver_max: None,
         };
@@ -102,49 +102,49 @@ impl Discord {
     }
 
     /// Whether results are sent; what is held back meanwhile follows.
-    pub fn answering(&self, on: bool) {
+    pub(crate) fn answering(&self, on: bool) {
         self.answering.send_replace(on);
     }
 
     /// Commands of that purpose fail from now on.
-    pub fn refuse(&self, purpose: Purpose, class: FailureClass) {
+    pub(crate) fn refuse(&self, purpose: Purpose, class: FailureClass) {
         self.memory.lock().unwrap().refuse.insert(purpose, class);
     }
 
-    pub async fn ask(&self, question: &Question) -> u64 {
+    pub(crate) async fn ask(&self, question: &Question) -> u64 {
         let id = event_id("MESSAGE_CREATE", Some(MessageId(question.id)), "", 0);
         self.publish(question, "MESSAGE_CREATE", &id).await
     }
 
     /// The same message under another event id, as a scan or a lost dedup window would bring it.
-    pub async fn ask_again(&self, question: &Question) -> u64 {
+    pub(crate) async fn ask_again(&self, question: &Question) -> u64 {
         let id = format!("again:{}", snowflake());
         self.publish(question, "MESSAGE_CREATE", &id).await
     }
 
-    pub async fn edit(&self, question: &Question, text: &str, edited: &str) -> u64 {
+    pub(crate) async fn edit(&self, question: &Question, text: &str, edited: &str) -> u64 {
         let mut edited_question = question.clone();
         text.clone_into(&mut edited_question.text);
         edited_question.extra["edited_timestamp"] = json!(edited);
         self.publish(&edited_question, "MESSAGE_UPDATE", &format!("edit:{}", snowflake())).await
     }
 
-    pub async fn delete(&self, question: &Question) -> u64 {
+    pub(crate) async fn delete(&self, question: &Question) -> u64 {
         self.delete_message(question, question.id).await
     }
 
-    pub async fn delete_message(&self, place: &Question, message: u64) -> u64 {
+    pub(crate) async fn delete_message(&self, place: &Question, message: u64) -> u64 {
         let data = json!({"id": message.to_string(), "channel_id": place.channel.to_string()});
         let frame = json!({"t": "MESSAGE_DELETE", "s": 2, "op": 0, "d": data});
         self.raw(&place.subject("MESSAGE_DELETE"), &frame, place).await
     }
 
-    pub async fn raw(&self, subject: &str, frame: &Value, question: &Question) -> u64 {
+    pub(crate) async fn raw(&self, subject: &str, frame: &Value, question: &Question) -> u64 {
         let payload = serde_json::to_vec(frame).unwrap();
         self.bytes(subject, payload, question, &format!("raw:{}", snowflake())).await
     }
 
-    pub async fn bytes(
+    pub(crate) async fn bytes(
         &self,
         subject: &str,
         payload: Vec<u8>,
@@ -165,7 +165,7 @@ impl Discord {
         self.bytes(&question.subject(kind), payload, question, id).await
     }
 
-    pub async fn say_connected(&self, state: ShardState) {
+    pub(crate) async fn say_connected(&self, state: ShardState) {
         let status = GatewayStatus {
             shard: 0,
             shards: 1,
@@ -181,21 +181,21 @@ impl Discord {
     }
 
     /// Every command so far, repetitions included.
-    pub fn sent(&self) -> Vec<Sent> {
+    pub(crate) fn sent(&self) -> Vec<Sent> {
         self.memory.lock().unwrap().commands.clone()
     }
 
-    pub fn sent_for(&self, turn: u64) -> Vec<Sent> {
+    pub(crate) fn sent_for(&self, turn: u64) -> Vec<Sent> {
         self.sent().into_iter().filter(|sent| sent.command.id.turn.0 == turn).collect()
     }
 
-    pub fn drafts(&self, turn: u64) -> Vec<Draft> {
+    pub(crate) fn drafts(&self, turn: u64) -> Vec<Draft> {
         let memory = self.memory.lock().unwrap();
         memory.drafts.iter().filter(|draft| draft.turn.0 == turn).cloned().collect()
     }
 
     /// Waits for a command of a turn.
-    pub async fn command(&self, turn: u64, purpose: Purpose) -> Sent {
+    pub(crate) async fn command(&self, turn: u64, purpose: Purpose) -> Sent {
         let found = eventually(async || {
             self.sent_for(turn).into_iter().find(|sent| sent.command.id.purpose == purpose)
         })
@@ -204,12 +204,12 @@ impl Discord {
     }
 
     /// Waits for the final text of a turn.
-    pub async fn finished(&self, turn: u64) -> String {
+    pub(crate) async fn finished(&self, turn: u64) -> String {
         self.command(turn, Purpose::Finish).await.text().to_owned()
     }
 
     /// The final texts of a turn: one, however often its command was repeated.
-    pub fn finals(&self, turn: u64) -> HashSet<(String, String)> {
+    pub(crate) fn finals(&self, turn: u64) -> HashSet<(String, String)> {
         self.sent_for(turn)
             .into_iter()
             .filter(|sent| sent.command.id.purpose == Purpose::Finish)
@@ -218,7 +218,7 @@ impl Discord {
     }
 
     /// The message in which a turn was answered.
-    pub fn message_of(&self, turn: u64) -> u64 {
+    pub(crate) fn message_of(&self, turn: u64) -> u64 {
         self.memory.lock().unwrap().messages[&(turn, false)]
     }
 }

@@ -5,13 +5,13 @@ use simulator::{Config, Preset, RunningSimulator, Simulator};
 
 use super::eventually;
 
-pub struct Model {
+pub(crate) struct Model {
     simulator: RunningSimulator,
     http: reqwest::Client,
 }
 
 impl Model {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let config = Config { world: Preset::Empty, ..Config::default() };
         let simulator = Simulator::start(config).await.unwrap();
         let model = Self { simulator, http: reqwest::Client::new() };
@@ -19,12 +19,12 @@ impl Model {
         model
     }
 
-    pub fn base_url(&self) -> String {
+    pub(crate) fn base_url(&self) -> String {
         format!("{}/model/openai/v1", self.simulator.base_url())
     }
 
     /// Adds answers or changes settings.
-    pub async fn script(&self, script: Value) {
+    pub(crate) async fn script(&self, script: Value) {
         let url = format!("{}/control/model/script", self.simulator.base_url());
         let response = self.http.post(url).json(&script).send().await.unwrap();
         let status = response.status();
@@ -32,19 +32,19 @@ impl Model {
     }
 
     /// Every request so far: the body, oldest first.
-    pub async fn requests(&self) -> Vec<Value> {
+    pub(crate) async fn requests(&self) -> Vec<Value> {
         let records = self.records().await;
         records.into_iter().map(|record| record["body"].clone()).collect()
     }
 
-    pub async fn records(&self) -> Vec<Value> {
+    pub(crate) async fn records(&self) -> Vec<Value> {
         let url = format!("{}/control/model/requests?after=0", self.simulator.base_url());
         let answer: Value = self.http.get(url).send().await.unwrap().json().await.unwrap();
         answer["requests"].as_array().unwrap().clone()
     }
 
     /// Waits for a request whose last message contains `text`.
-    pub async fn asked(&self, text: &str) -> Value {
+    pub(crate) async fn asked(&self, text: &str) -> Value {
         let found = eventually(async || {
             self.requests().await.into_iter().find(|request| last_text(request).contains(text))
         })
@@ -54,13 +54,13 @@ impl Model {
 }
 
 /// The messages of a request as (role, text).
-pub fn messages(request: &Value) -> Vec<(String, String)> {
+pub(crate) fn messages(request: &Value) -> Vec<(String, String)> {
     let messages = request["messages"].as_array().unwrap();
     let text = |message: &Value| (field(message, "role"), field(message, "content"));
     messages.iter().map(text).collect()
 }
 
-pub fn last_text(request: &Value) -> String {
+pub(crate) fn last_text(request: &Value) -> String {
     messages(request).pop().map(|(_, text)| text).unwrap_or_default()
 }
 

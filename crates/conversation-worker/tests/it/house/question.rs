@@ -7,37 +7,37 @@ use contracts::id::{ChannelId, GuildId, UserId};
 use contracts::subject::{EventSubject, Scope};
 use serde_json::{Value, json};
 
-pub const BOT: u64 = 99;
-pub const GUILD: u64 = 1000;
-pub const CHANNEL: u64 = 2000;
+pub(crate) const BOT: u64 = 99;
+pub(crate) const GUILD: u64 = 1000;
+pub(crate) const CHANNEL: u64 = 2000;
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// A fresh snowflake of this moment; they grow.
-pub fn snowflake() -> u64 {
+pub(crate) fn snowflake() -> u64 {
     let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
     let sequence = NEXT.fetch_add(1, Ordering::Relaxed);
     ((now - contracts::id::DISCORD_EPOCH_MS) << 22) + (sequence & 0x3f_ffff)
 }
 
 #[derive(Debug, Clone)]
-pub struct Question {
-    pub id: u64,
-    pub guild: Option<u64>,
-    pub channel: u64,
-    pub user: u64,
-    pub name: String,
-    pub text: String,
-    pub reason: Reason,
-    pub place: PlaceKind,
-    pub locale: Option<&'static str>,
-    pub reply_to: Option<(u64, Option<(u64, String)>)>,
-    pub extra: Value,
+pub(crate) struct Question {
+    pub(crate) id: u64,
+    pub(crate) guild: Option<u64>,
+    pub(crate) channel: u64,
+    pub(crate) user: u64,
+    pub(crate) name: String,
+    pub(crate) text: String,
+    pub(crate) reason: Reason,
+    pub(crate) place: PlaceKind,
+    pub(crate) locale: Option<&'static str>,
+    pub(crate) reply_to: Option<(u64, Option<(u64, String)>)>,
+    pub(crate) extra: Value,
 }
 
 impl Question {
     /// A mention in a channel, which opens a thread.
-    pub fn mention(text: &str) -> Self {
+    pub(crate) fn mention(text: &str) -> Self {
         Self {
             id: snowflake(),
             guild: Some(GUILD),
@@ -54,7 +54,7 @@ impl Question {
     }
 
     /// A message in the thread that `question` has opened.
-    pub fn in_thread_of(question: &Self, text: &str) -> Self {
+    pub(crate) fn in_thread_of(question: &Self, text: &str) -> Self {
         Self {
             id: snowflake(),
             channel: question.id,
@@ -66,7 +66,7 @@ impl Question {
     }
 
     /// A direct message.
-    pub fn direct(text: &str) -> Self {
+    pub(crate) fn direct(text: &str) -> Self {
         Self {
             guild: None,
             channel: 3000,
@@ -78,31 +78,25 @@ impl Question {
         }
     }
 
-    pub fn by(mut self, user: u64, name: &str) -> Self {
+    pub(crate) fn by(mut self, user: u64, name: &str) -> Self {
         self.user = user;
         name.clone_into(&mut self.name);
         self
     }
 
-    pub fn at(mut self, guild: u64, channel: u64) -> Self {
+    pub(crate) fn at(mut self, guild: u64, channel: u64) -> Self {
         self.guild = Some(guild);
         self.channel = channel;
         self
     }
 
-    /// The channel in which the answer is given.
-    pub fn target(&self) -> u64 {
-        let opens = self.place == PlaceKind::Channel && self.reason == Reason::Mention;
-        if opens { self.id } else { self.channel }
-    }
-
-    pub fn subject(&self, kind: &str) -> String {
+    pub(crate) fn subject(&self, kind: &str) -> String {
         let scope = self.guild.map_or(Scope::Direct, |guild| Scope::Guild(GuildId(guild)));
         EventSubject { kind: kind.to_owned(), scope, channel: Some(ChannelId(self.channel)) }
             .to_string()
     }
 
-    pub fn meta(&self) -> EventMeta {
+    pub(crate) fn meta(&self) -> EventMeta {
         EventMeta {
             shard: 0,
             sequence: Some(1),
@@ -114,7 +108,7 @@ impl Question {
         }
     }
 
-    pub fn frame(&self, kind: &str) -> Value {
+    pub(crate) fn frame(&self, kind: &str) -> Value {
         let mut data = json!({
             "id": self.id.to_string(),
             "channel_id": self.channel.to_string(),

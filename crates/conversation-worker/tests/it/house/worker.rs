@@ -14,15 +14,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::eventually;
 
-pub struct Worker {
-    pub address: SocketAddr,
+pub(crate) struct Worker {
+    pub(crate) address: SocketAddr,
     shutdown: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
     server: chassis::lifecycle::Server,
 }
 
 impl Worker {
-    pub async fn start(settings: &[(&'static str, String)]) -> Self {
+    pub(crate) async fn start(settings: &[(&'static str, String)]) -> Self {
         let (common, config) = read(settings);
         let listener = tokio::net::TcpListener::bind(common.health_listen).await.unwrap();
         let shutdown = CancellationToken::new();
@@ -36,23 +36,23 @@ impl Worker {
     }
 
     /// Stops it as SIGTERM does.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         self.task.await.unwrap().unwrap();
         self.server.stop().await;
     }
 
     /// Waits until it has given up by itself.
-    pub async fn failed(self) -> anyhow::Error {
+    pub(crate) async fn failed(self) -> anyhow::Error {
         self.task.await.unwrap().unwrap_err()
     }
 
-    pub async fn get(&self, path: &str) -> (u16, Value) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         get(self.address, path).await
     }
 }
 
-pub fn read(settings: &[(&'static str, String)]) -> (Common, Config) {
+pub(crate) fn read(settings: &[(&'static str, String)]) -> (Common, Config) {
     let map: HashMap<String, String> =
         settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     let mut reader = Reader::new(Source::new(move |key| map.get(key).cloned()));
@@ -62,20 +62,20 @@ pub fn read(settings: &[(&'static str, String)]) -> (Common, Config) {
     (common, config)
 }
 
-pub async fn get(address: SocketAddr, path: &str) -> (u16, Value) {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> (u16, Value) {
     let response = reqwest::get(format!("http://{address}{path}")).await.unwrap();
     let status = response.status().as_u16();
     let text = response.text().await.unwrap();
     (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
-pub struct Child {
+pub(crate) struct Child {
     process: tokio::process::Child,
     ready: PathBuf,
 }
 
 impl Child {
-    pub async fn start(settings: &[(&'static str, String)], folder: &Path) -> Self {
+    pub(crate) async fn start(settings: &[(&'static str, String)], folder: &Path) -> Self {
         let ready = folder.join(format!("ready-{}", super::question::snowflake()));
         let log = std::fs::File::options()
             .create(true)
@@ -98,7 +98,7 @@ impl Child {
         child
     }
 
-    pub async fn address(&self) -> SocketAddr {
+    pub(crate) async fn address(&self) -> SocketAddr {
         let address =
             eventually(async || std::fs::read_to_string(&self.ready).ok()?.trim().parse().ok())
                 .await;
@@ -106,7 +106,7 @@ impl Child {
     }
 
     /// As `kill -9` does.
-    pub async fn kill(mut self) {
+    pub(crate) async fn kill(mut self) {
         self.process.kill().await.unwrap();
     }
 }
