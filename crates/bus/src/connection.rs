@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use tokio::sync::watch;
 
 use crate::error::{BusError, chain};
+use crate::publish::Stall;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest pause between two attempts to reach the server.
@@ -63,6 +64,7 @@ pub enum Connection {
 pub struct Bus {
     pub(crate) client: async_nats::Client,
     pub(crate) jetstream: jetstream::Context,
+    pub(crate) stall: Stall,
     connection: watch::Receiver<Connection>,
 }
 
@@ -138,12 +140,18 @@ impl Bus {
             .max_ack_inflight(ACKS_IN_FLIGHT_MAX)
             .backpressure_on_inflight(true)
             .build(client.clone());
-        Ok(Self { client, jetstream, connection })
+        Ok(Self { client, jetstream, stall: Stall::default(), connection })
     }
 
     /// Whether the server is reached, now and as it changes.
     pub fn connection(&self) -> watch::Receiver<Connection> {
         self.connection.clone()
+    }
+
+    /// For how long JetStream has stored nothing that we published, though the server may be
+    /// reached: a full disk, a stream that was frozen. None while it stores what it is given.
+    pub fn stalled(&self) -> Option<Duration> {
+        self.stall.since().map(|since| since.elapsed())
     }
 
     /// Waits until the server is reached.

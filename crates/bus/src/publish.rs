@@ -1,6 +1,7 @@
 //! Publishing into a stream: a message counts as sent when JetStream has it on disk.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::context::PublishErrorKind;
@@ -67,12 +68,40 @@ impl PublishError {
     }
 }
 
+/// Since when nothing could be stored, over all publishers of a process.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stall(Arc<Mutex<Option<Instant>>>);
+
+impl Stall {
+    pub(crate) fn since(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note<T>(&self, outcome: &Result<T, PublishError>) {
+        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Ok(_) => *since = None,
+            Err(error) if error.is_transient() => {
+                since.get_or_insert_with(Instant::now);
+            }
+            // A message that is itself at fault says nothing about the stream.
+            Err(_) => {}
+        }
+    }
+}
+
 impl Bus {
     /// Publishes once and waits up to 5 s for JetStream's acknowledgement.
     ///
     /// After [`PublishError::Unavailable`] the message may still have been stored, or may be
     /// stored later from the client's buffer: publish again with the same id.
     pub async fn publish(&self, message: &Outgoing) -> Result<Stored, PublishError> {
+        let outcome = self.try_publish(message).await;
+        self.stall.note(&outcome);
+        outcome
+    }
+
+    async fn try_publish(&self, message: &Outgoing) -> Result<Stored, PublishError> {
         let mut headers = HeaderMap::new();
         for (name, value) in &message.headers {
             headers.insert(*name, value.as_str());

@@ -94,7 +94,7 @@ pub async fn serve(parts: Parts, config: Config) -> anyhow::Result<()> {
 async fn watch_bus(bus: Bus, checks: Checks, stop: CancellationToken) {
     let mut connection = bus.connection();
     loop {
-        checks.bus(*connection.borrow_and_update());
+        checks.bus(*connection.borrow_and_update(), bus.stalled());
         if !matches!(stop.run_until_cancelled(connection.changed()).await, Some(Ok(()))) {
             return;
         }

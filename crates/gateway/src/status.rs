@@ -47,9 +47,13 @@ impl Checks {
         self.discord.set(refused(refusal));
     }
 
-    /// Says how the bus is.
-    pub(crate) fn bus(&self, connection: Connection) {
+    /// Says how the bus is: `stalled` is for how long it has stored nothing.
+    pub(crate) fn bus(&self, connection: Connection, stalled: Option<Duration>) {
         self.bus.set(match connection {
+            Connection::Connected if stalled.is_some() => Outcome::failing(
+                "nats-server stores nothing that is published; events are held",
+                "free disk space where nats-server keeps its streams, then restart it / nats-server の保存先の空きを増やし、再起動してください",
+            ),
             Connection::Connected => Outcome::Ok,
             Connection::Connecting | Connection::Disconnected { .. } => Outcome::failing(
                 "nats-server is not reached",
@@ -80,19 +84,27 @@ pub(crate) struct Watched {
     pub changed: Arc<Notify>,
 }
 
-/// Looks every second and speaks every few, until told to stop.
+/// Looks every second and speaks every few, and whenever someone asks, until told to stop.
 pub(crate) async fn watch(watched: Watched, checks: Checks, stop: CancellationToken) {
     let connection = watched.bus.connection();
     let mut spoken: Option<(Instant, Vec<ShardState>)> = None;
     let mut interval = tokio::time::interval(LOOK_EVERY);
+    let mut questions = match watched.bus.subscribe(subject::GATEWAY_ASK).await {
+        Ok(questions) => Some(questions),
+        Err(error) => {
+            tracing::warn!(%error, "nobody can ask for the status; it is said every few seconds");
+            None
+        }
+    };
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = interval.tick() => {}
             () = watched.changed.notified() => {}
+            () = asked(questions.as_mut()) => spoken = None,
         }
         let snapshots: Vec<Snapshot> = watched.reports.iter().map(Report::snapshot).collect();
-        checks.bus(*connection.borrow());
+        checks.bus(*connection.borrow(), watched.bus.stalled());
         checks.discord.set(discord(&snapshots));
         checks.sender.set(sender(&watched));
         let held = u32::try_from(watched.forwarder.held_bytes()).unwrap_or(u32::MAX);
@@ -105,6 +117,17 @@ pub(crate) async fn watch(watched: Watched, checks: Checks, stop: CancellationTo
             spoken = Some((Instant::now(), states));
             speak(&watched, &snapshots).await;
         }
+    }
+}
+
+/// Returns when someone has asked; never, where nobody can.
+async fn asked(questions: Option<&mut bus::Subscription>) {
+    let asked = match questions {
+        Some(questions) => questions.next().await,
+        None => None,
+    };
+    if asked.is_none() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -108,6 +108,9 @@ async fn a_full_stream_refuses_new_messages_and_keeps_the_old() -> anyhow::Resul
     };
     assert!(matches!(refusal, PublishError::Full(_)), "{refusal}");
     assert!(refusal.is_transient());
+    assert!(bus.stalled().is_some(), "it can be told that nothing is stored any more");
+    bus.publish(&event(7, "another stream")).await?;
+    assert_eq!(bus.stalled(), None);
     let state = bus.stream_state("USAGE").await?;
     assert_eq!((state.first_sequence, state.messages), (1, u64::from(stored)));
     Ok(())

@@ -210,14 +210,14 @@ impl Life {
             Err(faults) => return stay_up(&context, &faults, signals).await,
         };
         let mut work = pin!(run(context.clone(), config));
-        let result = tokio::select! {
-            result = &mut work => result,
+        let (result, told_to_stop) = tokio::select! {
+            result = &mut work => (result, false),
             name = signals.next() => {
                 tracing::info!(signal = name, "stopping");
                 context.health.drain();
                 context.shutdown.cancel();
                 tokio::select! {
-                    result = &mut work => result,
+                    result = &mut work => (result, true),
                     code = self.impatience(signals) => return code,
                 }
             }
@@ -227,11 +227,14 @@ impl Life {
             return ExitCode::SUCCESS;
         };
         if let Some(faults) = error.downcast_ref::<Faults>()
-            && !context.shutdown.is_cancelled()
+            && !told_to_stop
         {
             return match self.common.on_fault {
-                OnFault::Stay => stay_up(&context, faults, signals).await,
-                OnFault::Exit => refuse(self.service, faults),
+                // A service that took itself down has nothing left that could be looked at.
+                OnFault::Stay if !context.shutdown.is_cancelled() => {
+                    stay_up(&context, faults, signals).await
+                }
+                OnFault::Stay | OnFault::Exit => refuse(self.service, faults),
             };
         }
         tracing::error!(fatal = true, "failed to {error:#}");

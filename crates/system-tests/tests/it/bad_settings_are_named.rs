@@ -56,6 +56,7 @@ async fn in_a_container_a_fault_keeps_the_service_up_and_not_ready() -> anyhow::
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_token_keeps_the_gateway_up_with_the_remedy_and_few_logins() -> anyhow::Result<()> {
     let mut house = House::build(Options::default()).await?;
+    house.gateway.set("KOTONOHA_ON_FAULT", "stay");
     house
         .gateway
         .set("DISCORD_TOKEN", "MTIzNDU2Nzg5MDEyMzQ1Njc4.wrong0.AAAAAAAAAAAAAAAAAAAAAAAAAAA");
@@ -71,5 +72,17 @@ async fn a_wrong_token_keeps_the_gateway_up_with_the_remedy_and_few_logins() -> 
     assert!(!body.to_string().contains("AAAAAAAAAAAAAAAAAAAAAAAAAAA"), "the token is in health");
     let opened = house.discord.ledger("gateway_in").await?.len();
     assert!(opened <= 5, "{opened} frames were sent with a token that cannot work");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_token_at_a_terminal_is_exit_64_with_the_remedy() -> anyhow::Result<()> {
+    let mut house = House::build(Options::default()).await?;
+    house
+        .gateway
+        .set("DISCORD_TOKEN", "MTIzNDU2Nzg5MDEyMzQ1Njc4.wrong0.AAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    let (status, said) = house.gateway.run_to_end().await?;
+    assert_eq!(status.code(), Some(64), "{said}");
+    assert!(said.contains("Reset Token"), "the remedy is told: {said}");
     Ok(())
 }

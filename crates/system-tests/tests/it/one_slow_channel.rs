@@ -43,7 +43,9 @@ async fn answers_in_a_thread_keep_the_order_of_the_questions() -> anyhow::Result
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_answer_is_split_and_whole() -> anyhow::Result<()> {
-    let house = House::start(Options::default()).await?;
+    let room = [("MODEL_CONTEXT_TOKENS", "32768"), ("MODEL_MAX_OUTPUT_TOKENS", "16384")];
+    let worker = room.map(|(key, value)| (key, value.to_owned())).to_vec();
+    let house = House::start(Options { worker, ..Options::default() }).await?;
     let lines: Vec<String> = (0..300).map(|n| format!("{n}番目の、少し長めの一行です。")).collect();
     let whole = lines.join("\n");
     house.discord.script(json!({"queue": [{"reply": whole, "chunk_chars": 200}]})).await?;
