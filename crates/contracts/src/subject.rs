@@ -17,6 +17,8 @@ pub const DRAFTS: &str = "discord.draft.*";
 pub const USAGE: &str = "conversation.usage.>";
 /// The state of every shard (core NATS).
 pub const GATEWAY_STATUS: &str = "gateway.status.*";
+/// Asks every shard to say its state now (core NATS, no body): for one who has just come.
+pub const GATEWAY_ASK: &str = "gateway.ask";
 /// Heartbeats and audit records.
 pub const OPS: &str = "ops.>";
 /// All dead letters.

@@ -43,6 +43,10 @@ impl Shards {
                 return;
             }
         };
+        // They speak every few seconds; who has just come does not wait for that.
+        if let Err(error) = bus.publish_core(subject::GATEWAY_ASK.to_owned(), Vec::new()).await {
+            tracing::debug!(%error, "the shards were not asked");
+        }
         while let Some(message) = statuses.next().await {
             match envelope::decode::<GatewayStatus>(&message.payload) {
                 Ok(status) => self.heard(status),

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::answer;
+use crate::beginnings::Beginnings;
 use crate::clock::{now_unix_ms, today};
 use crate::config::Config;
 use crate::persona::Personas;
@@ -58,6 +59,7 @@ struct Inner {
     lanes: Mutex<HashMap<i64, Lane>>,
     calls: Arc<Semaphore>,
     learned: Mutex<Learned>,
+    beginnings: Beginnings,
     tasks: TaskTracker,
     /// No new turns are begun.
     stopping: CancellationToken,
@@ -113,6 +115,7 @@ impl Engine {
                     correction: Correction::default(),
                     output_tokens: OUTPUT_TOKENS_GUESS,
                 }),
+                beginnings: Beginnings::default(),
                 tasks: TaskTracker::new(),
                 stopping: CancellationToken::new(),
                 leaving: CancellationToken::new(),
@@ -138,13 +141,29 @@ impl Engine {
             return;
         }
         let mut lanes = self.lanes();
-        if let Some(lane) = lanes.get_mut(&conversation) {
-            lane.again = true;
-            return;
+        match lanes.get_mut(&conversation) {
+            Some(lane) => lane.again = true,
+            None => self.open(&mut lanes, conversation),
         }
+    }
+
+    /// Like [`Engine::wake`], for a turn that is not on disk yet. True: nobody was at work there,
+    /// and a claim follows at once.
+    pub fn begin(&self, conversation: i64) -> bool {
+        if self.inner.stopping.is_cancelled() || self.inner.calls.available_permits() == 0 {
+            return false;
+        }
+        let mut lanes = self.lanes();
+        let is_free = !lanes.contains_key(&conversation);
+        if is_free {
+            self.open(&mut lanes, conversation);
+        }
+        is_free
+    }
+
+    fn open(&self, lanes: &mut HashMap<i64, Lane>, conversation: i64) {
         let (interrupt, _) = watch::channel(None);
         lanes.insert(conversation, Lane { again: false, interrupt });
-        drop(lanes);
         let engine = self.clone();
         self.inner.tasks.spawn(async move { engine.work(conversation).await });
     }
@@ -218,7 +237,7 @@ impl Engine {
             permit = self.permit() => permit,
         };
         let parts = &self.inner.parts;
-        let history = parts.store.history(conversation).await?;
+        let history = parts.store.history(conversation, self.history_tokens_max()).await?;
         let now = now_unix_ms();
         let lease = parts.config.turn_time_max + LEASE_MARGIN;
         let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
@@ -283,6 +302,17 @@ impl Engine {
     /// What the model's tokenizer makes of our estimates, as far as it has shown.
     pub(crate) fn correction(&self) -> Correction {
         self.learned().correction
+    }
+
+    /// More history than this, in tokens as we estimate them, fits into no prompt.
+    fn history_tokens_max(&self) -> u64 {
+        let window = self.inner.parts.config.model.limits.context_tokens;
+        window.saturating_mul(window) / self.correction().expected(window).max(1)
+    }
+
+    /// Where the conversations' last prompts began.
+    pub(crate) fn beginnings(&self) -> &Beginnings {
+        &self.inner.beginnings
     }
 
     /// Learns from an answer whose tokens were counted.

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::now_unix_ms;
 use crate::engine::Engine;
-use crate::store::{Cursor, Effect, Ingest, Ingested, Store, StoreError};
+use crate::store::{Cursor, Effect, Ingest, IngestAndBegin, Ingested, Store, StoreError};
 use change::Change;
 
 /// The name of our consumers and dead letters.
@@ -138,7 +138,7 @@ impl Intake {
     async fn keep(&self, batch: &[Delivery], step: Ingest) -> Result<Ingested, StoreError> {
         let mut warned = false;
         loop {
-            match self.store.write(step.clone()).await {
+            match self.store.write(self.beginning(step.clone())).await {
                 Err(error) if error.is_transient() => {
                     if !warned {
                         tracing::error!(
@@ -161,6 +161,19 @@ impl Intake {
         }
     }
 
+    /// The batch, and with it the beginning of the turns that it brings.
+    fn beginning(&self, ingest: Ingest) -> IngestAndBegin {
+        let engine = self.engine.clone();
+        let begin = move |effects: &[Effect]| {
+            let woken = effects.iter().filter_map(|effect| match effect {
+                Effect::Wake(conversation) => Some(*conversation),
+                Effect::Unasked { .. } => None,
+            });
+            woken.filter(|conversation| engine.begin(*conversation)).collect()
+        };
+        IngestAndBegin { ingest, begin: Arc::new(begin) }
+    }
+
     /// The way round a single event that the database refuses for good.
     async fn one_by_one(&self, batch: &[Delivery], whole: &Ingest) -> anyhow::Result<Ingested> {
         let mut all = Ingested::default();
@@ -175,6 +188,7 @@ impl Intake {
                     all.effects.extend(one.effects);
                     all.rows += one.rows;
                     all.erasures |= one.erasures;
+                    all.begun.extend(one.begun);
                 }
                 Err(StoreError::Refused(reason)) => self.bury(delivery, "refused", &reason).await?,
                 Err(error) => return Err(error.into()),
@@ -200,6 +214,7 @@ impl Intake {
         }
         for effect in &ingested.effects {
             match *effect {
+                Effect::Wake(conversation) if ingested.begun.contains(&conversation) => {}
                 Effect::Wake(conversation) => self.engine.wake(conversation),
                 Effect::Unasked { conversation, turn } => {
                     self.engine.interrupt(conversation, turn, crate::engine::Interrupt::Unasked);

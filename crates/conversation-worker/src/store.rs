@@ -31,7 +31,7 @@ pub use claim::{Claim, Claimed, Claiming};
 pub use erase::{Erased, Erasure};
 pub use error::{OpenError, StoreError};
 pub use history::{History, PastTurn};
-pub use ingest::{Arrival, Cursor, Effect, Ingest, Ingested};
+pub use ingest::{Arrival, Begin, Cursor, Effect, Ingest, IngestAndBegin, Ingested};
 pub use ledger::{AttemptEnd, NextAttempt, Settlement};
 pub use outbox::{MarkPublished, OutboxRow};
 pub use results::{Ended, RecordResults, Recorded};
@@ -56,11 +56,20 @@ pub trait Step: Send + 'static {
     /// What the step finds out on the way.
     type Output: Send + 'static;
 
+    /// Whether it is one of the followers that another step announced.
+    const FOLLOWS: bool = false;
+
     /// Does it within an open transaction.
     fn run(
         self,
         connection: &mut SqliteConnection,
     ) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
+
+    /// How many steps it has set off that will be here in a moment: the commit waits for them a
+    /// little, so that all share one fsync.
+    fn followers(_output: &Self::Output) -> usize {
+        0
+    }
 }
 
 impl Store {

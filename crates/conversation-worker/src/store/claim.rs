@@ -97,6 +97,8 @@ pub(super) struct HeardRow {
 impl Step for Claiming {
     type Output = Claimed;
 
+    const FOLLOWS: bool = true;
+
     async fn run(self, connection: &mut SqliteConnection) -> Result<Claimed, StoreError> {
         let mut rows = Vec::new();
         let claim = self.claim(connection, &mut rows).await?;

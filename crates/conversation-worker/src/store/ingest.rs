@@ -39,6 +39,44 @@ pub struct Ingested {
     pub rows: u64,
     /// Whether something is to be removed from the bus.
     pub erasures: bool,
+    /// The conversations that were set to work already.
+    pub begun: Vec<i64>,
+}
+
+/// Sets conversations to work: told what a batch has set in motion, it answers which of them it
+/// has begun, each of which claims its turn at once.
+pub type Begin = Arc<dyn Fn(&[Effect]) -> Vec<i64> + Send + Sync>;
+
+/// Takes a batch in and, before it is on disk, sets its conversations to work: their claims then
+/// share its commit. Should the commit fail, it fails for the claims as well.
+#[derive(Clone)]
+pub struct IngestAndBegin {
+    /// The batch.
+    pub ingest: Ingest,
+    /// Whom to tell.
+    pub begin: Begin,
+}
+
+impl Step for IngestAndBegin {
+    type Output = Ingested;
+
+    async fn run(self, connection: &mut SqliteConnection) -> Result<Ingested, StoreError> {
+        // Whoever begins now reads the history as it was before this batch: that is only right
+        // where the batch takes nothing back.
+        let only_adds =
+            self.ingest.arrivals.iter().all(|(_, change)| {
+                matches!(change, Change::Asked(_) | Change::Echo(_) | Change::None)
+            });
+        let mut ingested = self.ingest.run(connection).await?;
+        if only_adds {
+            ingested.begun = (self.begin)(&ingested.effects);
+        }
+        Ok(ingested)
+    }
+
+    fn followers(ingested: &Ingested) -> usize {
+        ingested.begun.len()
+    }
 }
 
 /// Something to look at after a batch.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use super::{Step, StoreError};
 
@@ -13,6 +14,9 @@ use super::{Step, StoreError};
 /// that nobody waits long for the others.
 const STEPS_PER_COMMIT_MAX: usize = 64;
 const QUEUE_MAX: usize = 1024;
+/// How long a commit waits for the followers that its steps have set off. They need a fraction of
+/// it; what an fsync takes on a slow disk is many times more.
+const FOLLOWERS_WAIT: Duration = Duration::from_millis(3);
 /// While writing fails, how often it is tried without anyone asking, so that health recovers.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
 
@@ -31,6 +35,9 @@ enum Order {
 trait AnyStep: Send {
     fn run(self: Box<Self>, connection: &mut SqliteConnection) -> BoxFuture<'_, Ran>;
 
+    /// Whether another step has announced it.
+    fn follows(&self) -> bool;
+
     /// Leaves the step undone, where the transaction is void already.
     fn refuse(self: Box<Self>) -> Settle;
 }
@@ -46,6 +53,7 @@ struct Pending<S: Step> {
 /// A step that ran but is not on disk yet.
 struct Ran {
     error: Option<StoreError>,
+    followers: usize,
     settle: Settle,
 }
 
@@ -55,13 +63,18 @@ impl<S: Step> AnyStep for Pending<S> {
             let Self { step, answer } = *self;
             let outcome = step.run(connection).await;
             let error = outcome.as_ref().err().cloned();
+            let followers = outcome.as_ref().map_or(0, S::followers);
             let settle = Box::new(move |failure: Option<StoreError>| {
                 let answered = answer.send(failure.map_or(outcome, Err));
                 // Whoever asked may have been stopped meanwhile; the step holds all the same.
                 drop(answered);
             });
-            Ran { error, settle }
+            Ran { error, followers, settle }
         })
+    }
+
+    fn follows(&self) -> bool {
+        S::FOLLOWS
     }
 
     fn refuse(self: Box<Self>) -> Settle {
@@ -136,8 +149,8 @@ async fn close(connection: SqliteConnection, answer: Option<oneshot::Sender<()>>
     }
 }
 
-/// Runs `first` and whatever waits behind it in one transaction. Gives back an order to close
-/// that was met on the way.
+/// Runs `first` and whatever waits behind it, or follows from it, in one transaction. Gives back
+/// an order to close that was met on the way.
 async fn commit(
     connection: &mut SqliteConnection,
     orders: &mut mpsc::Receiver<Order>,
@@ -148,13 +161,18 @@ async fn commit(
     let mut closing = None;
     let mut failure = execute(connection, "BEGIN IMMEDIATE").await.err();
     let mut next = Some(first);
+    let mut awaited = Awaited::default();
     while let Some(step) = next.take() {
+        awaited.arrived(step.as_ref());
         if failure.is_some() {
             // The transaction is void: the step does not even start, and is told so.
             settled.push(step.refuse());
         } else {
             match run_one(connection, step).await {
-                Ok(ran) => settled.push(ran),
+                Ok((ran, followers)) => {
+                    settled.push(ran);
+                    awaited.expect(followers);
+                }
                 Err((ran, error)) => {
                     settled.push(ran);
                     failure = Some(error);
@@ -162,10 +180,10 @@ async fn commit(
             }
         }
         if settled.len() < STEPS_PER_COMMIT_MAX && failure.is_none() {
-            match orders.try_recv() {
-                Ok(Order::Step(step)) => next = Some(step),
-                Ok(Order::Close(answer)) => closing = Some(answer),
-                Err(_) => {}
+            match awaited.next(orders).await {
+                Some(Order::Step(step)) => next = Some(step),
+                Some(Order::Close(answer)) => closing = Some(answer),
+                None => {}
             }
         }
     }
@@ -183,20 +201,54 @@ async fn commit(
     closing
 }
 
-/// Runs a step within a savepoint, so that its failure leaves the others' work alone.
+/// The steps that are known to be on their way here.
+#[derive(Default)]
+struct Awaited {
+    count: usize,
+    until: Option<Instant>,
+}
+
+impl Awaited {
+    fn expect(&mut self, followers: usize) {
+        if followers > 0 {
+            self.count += followers;
+            self.until.get_or_insert_with(|| Instant::now() + FOLLOWERS_WAIT);
+        }
+    }
+
+    fn arrived(&mut self, step: &dyn AnyStep) {
+        if step.follows() {
+            self.count = self.count.saturating_sub(1);
+        }
+    }
+
+    /// What waits already, or comes while someone is awaited.
+    async fn next(&self, orders: &mut mpsc::Receiver<Order>) -> Option<Order> {
+        match (orders.try_recv(), self.until) {
+            (Ok(order), _) => Some(order),
+            (Err(_), Some(until)) if self.count > 0 => {
+                tokio::time::timeout_at(until, orders.recv()).await.ok().flatten()
+            }
+            (Err(_), _) => None,
+        }
+    }
+}
+
+/// Runs a step within a savepoint, so that its failure leaves the others' work alone. Gives back
+/// how many steps follow from it.
 ///
 /// Fails where the whole transaction has become void.
 async fn run_one(
     connection: &mut SqliteConnection,
     step: Box<dyn AnyStep>,
-) -> Result<Settle, (Settle, StoreError)> {
+) -> Result<(Settle, usize), (Settle, StoreError)> {
     if let Err(error) = execute(connection, "SAVEPOINT step").await {
         return Err((step.refuse(), error));
     }
-    let Ran { error, settle } = step.run(connection).await;
+    let Ran { error, followers, settle } = step.run(connection).await;
     match error {
         None => match execute(connection, "RELEASE step").await {
-            Ok(()) => Ok(settle),
+            Ok(()) => Ok((settle, followers)),
             Err(error) => Err((settle, error)),
         },
         Some(error) if error.is_transient() => Err((settle, error)),
@@ -206,7 +258,7 @@ async fn run_one(
                 failed => failed,
             };
             match undone {
-                Ok(()) => Ok(settle),
+                Ok(()) => Ok((settle, 0)),
                 Err(worse) => Err((settle, worse)),
             }
         }
