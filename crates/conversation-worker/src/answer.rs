@@ -135,9 +135,17 @@ pub(crate) async fn cut_short(
 
 fn material(running: &Running<'_>, turn: &Turn, history: &History, limits: Limits) -> Prompt {
     let persona = running.parts.personas.get(turn.language);
-    let material =
-        Material { persona: &persona, language: turn.language, history, asked: &turn.messages };
-    prompt::build(&material, limits, &running.engine.correction())
+    let beginnings = running.engine.beginnings();
+    let material = Material {
+        persona: &persona,
+        language: turn.language,
+        history,
+        begin_with: beginnings.get(turn.at.conversation),
+        asked: &turn.messages,
+    };
+    let prompt = prompt::build(&material, limits, &running.engine.correction());
+    beginnings.set(turn.at.conversation, prompt.begins_with);
+    prompt
 }
 
 fn request(running: &Running<'_>, turn: &Turn, prompt: &Prompt, deadline: Instant) -> Request {

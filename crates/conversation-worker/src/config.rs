@@ -146,3 +146,50 @@ fn time_zone(reader: &mut Reader) -> Option<jiff::tz::TimeZone> {
     }
     zone
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chassis::{Common, Source};
+
+    fn read(settings: &'static [(&'static str, &'static str)]) -> Result<Config, String> {
+        let source = Source::new(|key| {
+            settings.iter().find(|(known, _)| *known == key).map(|(_, value)| (*value).to_owned())
+        });
+        let mut reader = Reader::new(source);
+        Common::read(&mut reader);
+        let config = Config::read(&mut reader);
+        reader.finish(config).map_err(|faults| faults.to_string())
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once() {
+        let text = read(&[
+            ("TZ", "Atlantis/Capital"),
+            ("MODEL_CALLS_MAX", "0"),
+            ("MODEL_MAX_OUTPUT_TOKENS", "8000"),
+            ("MODEL_PRICE_INPUT_USD_PER_MTOK", "1"),
+        ])
+        .unwrap_err();
+        for key in [
+            "MODEL_BASE_URL",
+            "MODEL_NAME",
+            "TZ",
+            "MODEL_CALLS_MAX",
+            "MODEL_MAX_OUTPUT_TOKENS",
+            "MODEL_PRICE_INPUT_USD_PER_MTOK",
+        ] {
+            assert!(text.contains(key), "{key} is missing in {text}");
+        }
+    }
+
+    #[test]
+    fn two_settings_are_enough() {
+        let config =
+            read(&[("MODEL_BASE_URL", "http://ollama:11434"), ("MODEL_NAME", "gemma3")]).unwrap();
+        assert_eq!(config.caps, Caps { user: 50, guild: 500 });
+        assert_eq!(config.calls_max, 64);
+        assert_eq!(config.time_zone.iana_name(), Some("Asia/Tokyo"));
+        assert!(config.model.prices.is_none() && config.model.api_key.is_none());
+    }
+}

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+pub mod beginnings;
 pub mod clock;
 pub mod config;
 pub mod conversation;

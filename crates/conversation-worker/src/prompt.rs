@@ -1,6 +1,6 @@
 //! The prompt: persona, what was said before as far as it fits, and what is to be answered.
 
-use contracts::id::UserId;
+use contracts::id::{TurnId, UserId};
 use llm::estimate::{self, Correction};
 use llm::window::{self, Room};
 use llm::{Message, Role};
@@ -34,6 +34,8 @@ pub struct Material<'a> {
     pub language: Language,
     /// What was said before.
     pub history: &'a History,
+    /// The turn with which the last prompt began, if it is known.
+    pub begin_with: Option<TurnId>,
     /// What is to be answered.
     pub asked: &'a [Heard],
 }
@@ -45,6 +47,8 @@ pub struct Prompt {
     pub system: String,
     /// The conversation.
     pub messages: Vec<Message>,
+    /// The turn with which it begins; none = with the question itself.
+    pub begins_with: Option<TurnId>,
     /// Its tokens, estimated without any correction.
     pub tokens: u64,
 }
@@ -67,7 +71,12 @@ pub fn build(material: &Material<'_>, limits: Limits, correction: &Correction) -
     let mut tokens: Vec<u64> =
         past.iter().map(|turn| correction.reserved(tokens_of(turn))).collect();
     tokens.push(correction.reserved(tokens_of(std::slice::from_ref(&asked))));
-    let kept = window::fit(&tokens, &room).turns;
+    let turns = &material.history.turns;
+    let last_start = turns.iter().position(|turn| Some(turn.id) == material.begin_with);
+    let kept = match last_start {
+        Some(start) => window::fit_from(&tokens, start, &room).turns,
+        None => window::fit(&tokens, &room).turns,
+    };
     let mut messages = Vec::new();
     for turn in past.into_iter().enumerate().filter(|(at, _)| kept.contains(at)) {
         turn.1.into_iter().for_each(|message| push(&mut messages, message));
@@ -78,7 +87,8 @@ pub fn build(material: &Material<'_>, limits: Limits, correction: &Correction) -
         messages.remove(0);
     }
     let tokens = estimate::system_tokens(&system) + tokens_of(&messages);
-    Prompt { system, messages, tokens }
+    let begins_with = turns.get(kept.start).map(|turn| turn.id);
+    Prompt { system, messages, begins_with, tokens }
 }
 
 fn tokens_of(messages: &[Message]) -> u64 {

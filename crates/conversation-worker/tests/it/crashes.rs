@@ -39,6 +39,38 @@ async fn killed_in_the_middle_of_a_reply_it_completes_the_same_reply() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn killed_before_the_first_word_it_asks_again_and_opens_one_reply() {
+    let house = House::build().await;
+    let thinking = json!({"match": "tell me", "times": 2, "reply": "-", "first_token_ms": 60_000});
+    let fast = json!({"match": "tell me", "reply": "at last"});
+    house.model.script(json!({"rules": [thinking, fast]})).await;
+    let question = Question::mention("tell me");
+    house.discord.ask(&question).await;
+    for run in 1..=2 {
+        let child = house.child().await;
+        let asked = eventually(async || (house.model.requests().await.len() == run).then_some(()));
+        assert!(asked.await.is_some());
+        child.kill().await;
+    }
+    let child = house.child().await;
+    assert_eq!(house.answer(&question).await, "at last");
+    let mut ids: Vec<String> = house
+        .discord
+        .sent_for(question.id)
+        .iter()
+        .map(|sent| sent.command.id.to_string())
+        .collect();
+    ids.sort();
+    ids.dedup();
+    let expected = ["finish", "open", "thread"].map(|word| format!("{}.0.0.{word}", question.id));
+    assert_eq!(ids, expected);
+    let outcomes: Vec<String> =
+        books(&house, question.id).await.into_iter().map(|(outcome, _)| outcome).collect();
+    assert_eq!(outcomes, ["interrupted", "interrupted", "completed"]);
+    child.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn killed_before_the_results_came_it_sends_the_same_commands_and_asks_no_model() {
     let house = House::build().await;
     let child = house.child().await;

@@ -48,6 +48,30 @@ async fn a_mention_becomes_a_streamed_reply_in_its_own_thread() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn drafts_keep_their_pace_and_typing_is_shown_while_the_model_thinks() {
+    let house = House::build().await;
+    let worker = house.worker().await;
+    house
+        .model
+        .script(json!({"match": "think", "reply": "word ".repeat(200), "chunk_chars": 5,
+                       "first_token_ms": 6_000, "per_chunk_ms": 10}))
+        .await;
+    let question = Question::direct("think first");
+    house.discord.ask(&question).await;
+    house.discord.command(question.id, Purpose::Open).await;
+    let started = std::time::Instant::now();
+    let (typing, text): (Vec<_>, Vec<_>) =
+        house.discord.drafts(question.id).into_iter().partition(|draft| draft.text.is_empty());
+    assert_eq!((typing.len(), text.len()), (2, 0), "one at once and one five seconds later");
+    house.answer(&question).await;
+    let drafts = house.discord.drafts(question.id);
+    let written = drafts.iter().filter(|draft| !draft.text.is_empty()).count();
+    let allowed = started.elapsed().as_millis() / 100 + 1;
+    assert!(written > 5 && written <= allowed.try_into().unwrap(), "{written} of {allowed}");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_follow_up_in_the_thread_is_answered_with_what_was_said_before() {
     let house = House::build().await;
     let worker = house.worker().await;

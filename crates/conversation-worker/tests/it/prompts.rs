@@ -1,6 +1,6 @@
 //! Prompts as pure values: bounded, in order, and never fooled by what people write.
 
-use contracts::id::{MessageId, UserId};
+use contracts::id::{MessageId, TurnId, UserId};
 use conversation_worker::language::Language;
 use conversation_worker::prompt::{Limits, Material, Prompt, build};
 use conversation_worker::store::{History, PastTurn};
@@ -28,7 +28,13 @@ fn heard(author: u64, name: &str, content: &str) -> Heard {
 }
 
 fn prompt(history: &History, asked: &[Heard], limits: Limits) -> Prompt {
-    let material = Material { persona: "Be kind.", language: Language::English, history, asked };
+    let material = Material {
+        persona: "Be kind.",
+        language: Language::English,
+        history,
+        begin_with: None,
+        asked,
+    };
     build(&material, limits, &Correction::default())
 }
 
@@ -37,13 +43,18 @@ fn last(prompt: &Prompt) -> String {
 }
 
 fn turn(question: &str, reply: Option<&str>) -> PastTurn {
-    PastTurn { messages: vec![heard(1, "Aki", question)], reply: reply.map(str::to_owned) }
+    PastTurn {
+        id: TurnId(1),
+        messages: vec![heard(1, "Aki", question)],
+        reply: reply.map(str::to_owned),
+    }
 }
 
 #[test]
 fn the_bots_own_mention_is_no_text_and_other_mentions_are_names() {
     let history = History {
         turns: vec![PastTurn {
+            id: TurnId(1),
             messages: vec![heard(2, "Ren", "hi")],
             reply: Some("hello".to_owned()),
         }],
@@ -75,6 +86,7 @@ fn files_and_forwards_are_named_and_a_bare_call_is_said_to_be_one() {
 fn people_with_the_same_name_are_told_apart_and_keep_their_name() {
     let history = History {
         turns: vec![PastTurn {
+            id: TurnId(1),
             messages: vec![
                 heard(1, "Aki", "one"),
                 heard(2, "aki", "two"),
@@ -116,6 +128,36 @@ fn old_turns_go_first_and_whole() {
         .collect();
     assert_eq!(kept.last(), Some(&39));
     assert!(kept.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{kept:?}");
+}
+
+#[test]
+fn a_prompt_begins_where_the_last_one_did_until_it_is_full() {
+    let turns: Vec<PastTurn> = (0..200)
+        .map(|number| PastTurn {
+            id: TurnId(number + 1),
+            ..turn(&format!("{number} some words about the sea"), Some("and some in answer to it"))
+        })
+        .collect();
+    let asked = [heard(1, "Aki", "and then?")];
+    let (mut begin_with, mut begins) = (None, Vec::new());
+    for newest in 60..200 {
+        // Only the newest part of the history is loaded, from a place that moves every time.
+        let history = History { turns: turns[newest - 60..newest].to_vec() };
+        let material = Material {
+            persona: "Be kind.",
+            language: Language::English,
+            history: &history,
+            begin_with,
+            asked: &asked,
+        };
+        let limits = Limits { context_tokens: 1600, output_tokens: 256 };
+        let built = build(&material, limits, &Correction::default());
+        begin_with = built.begins_with;
+        begins.push(begin_with.unwrap());
+    }
+    let moved = begins.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    assert!(begins.is_sorted());
+    assert!((5..40).contains(&moved), "it began anew {moved} times: {begins:?}");
 }
 
 #[test]
@@ -161,6 +203,7 @@ proptest! {
         let turns = past
             .into_iter()
             .map(|(messages, reply)| PastTurn {
+        id: TurnId(1),
                 messages, reply: reply.filter(|text| !text.is_empty()),
             })
             .collect();

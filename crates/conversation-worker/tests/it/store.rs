@@ -3,7 +3,12 @@
 use std::path::Path;
 use std::time::Instant;
 
-use conversation_worker::store::{Caps, Claim, Claiming, NextAttempt, OpenError, Store};
+use contracts::command::Place;
+use contracts::id::{ChannelId, MessageId};
+use conversation_worker::store::{
+    Caps, Claim, Claiming, Commit, FirstText, NextAttempt, OpenError, Store, StoreError,
+};
+use conversation_worker::turn::{Ending, TurnRef};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 
 use crate::house::House;
@@ -108,7 +113,7 @@ impl conversation_worker::store::Step for Pragmas {
     async fn run(
         self,
         connection: &mut sqlx::SqliteConnection,
-    ) -> Result<Self::Output, conversation_worker::store::StoreError> {
+    ) -> Result<Self::Output, StoreError> {
         let synchronous =
             sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *connection).await?;
         let keys = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(&mut *connection).await?;
@@ -121,7 +126,7 @@ impl conversation_worker::store::Step for Pragmas {
 async fn a_long_history_does_not_slow_a_turn_down() {
     let folder = tempfile::tempdir().unwrap();
     let (short, long) = (folder.path().join("short.db"), folder.path().join("long.db"));
-    for (path, turns) in [(&short, 1_000_i64), (&long, 200_000)] {
+    for (path, turns) in [(&short, 4_000_i64), (&long, 200_000)] {
         Store::open(path).await.unwrap().close().await;
         fill(path, turns).await;
     }
@@ -165,25 +170,127 @@ async fn fill(path: &Path, turns: i64) {
     pool.close().await;
 }
 
+/// Both histories hold more.
+const WINDOW_TOKENS: u64 = 100;
+
 async fn claim(store: &Store, conversation: i64) -> std::time::Duration {
     let started = Instant::now();
-    let history = store.history(conversation).await.unwrap();
-    assert!(history.turns.len() >= 10);
-    let claiming = Claiming {
+    let history = store.history(conversation, WINDOW_TOKENS).await.unwrap();
+    assert_eq!(history.turns.len(), 32);
+    let mut claiming = claiming(conversation, "test", 1);
+    claiming.attempt.input_tokens = history.tokens();
+    let claimed = store.write(claiming).await.unwrap();
+    assert!(matches!(claimed.claim, Claim::Answer(_)));
+    started.elapsed()
+}
+
+#[tokio::test]
+async fn whoever_was_overtaken_cannot_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("conversation.db");
+    Store::open(&path).await.unwrap().close().await;
+    fill(&path, 1_000).await;
+    let (slow, fast) = (Store::open(&path).await.unwrap(), Store::open(&path).await.unwrap());
+    let paused = turn_of(slow.write(claiming(5, "slow", 1)).await.unwrap().claim);
+    // While the lease holds nobody else gets the turn.
+    let claim = fast.write(claiming(5, "fast", 1)).await.unwrap().claim;
+    assert!(matches!(claim, Claim::Idle));
+    let taken = turn_of(fast.write(claiming(5, "fast", 1_000_000)).await.unwrap().claim);
+    assert_eq!((taken.id, taken.generation), (paused.id, paused.generation));
+
+    let late = slow.write(first_text(paused)).await;
+    assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
+    let late = slow.write(commit(paused, "late")).await;
+    assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
+    assert_eq!(fast.write(first_text(taken)).await.unwrap().len(), 1);
+    fast.write(commit(taken, "in time")).await.unwrap();
+    let text: Vec<String> = sqlx::query_scalar("SELECT text FROM replies WHERE turn_id = ?")
+        .bind(taken.id.0.cast_signed())
+        .fetch_all(fast.pool())
+        .await
+        .unwrap();
+    assert_eq!(text, ["in time"]);
+}
+
+#[tokio::test]
+async fn a_step_that_fails_takes_none_of_its_neighbours_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("conversation.db")).await.unwrap();
+    let steps: Vec<_> = (0..200_i64)
+        .map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move { store.write(Mark(number)).await })
+        })
+        .collect();
+    for (number, step) in steps.into_iter().enumerate() {
+        let refused = matches!(step.await.unwrap(), Err(StoreError::Refused(_)));
+        assert_eq!(refused, number % 7 == 0, "step {number}");
+    }
+    let kept: Vec<i64> = sqlx::query_scalar("SELECT message_id FROM tombstones ORDER BY 1")
+        .fetch_all(store.pool())
+        .await
+        .unwrap();
+    assert_eq!(kept, (0..200).filter(|number| number % 7 != 0).collect::<Vec<_>>());
+}
+
+/// Writes a row; every seventh then breaks a rule of the table.
+#[derive(Clone)]
+struct Mark(i64);
+
+impl conversation_worker::store::Step for Mark {
+    type Output = ();
+
+    async fn run(self, connection: &mut sqlx::SqliteConnection) -> Result<(), StoreError> {
+        let insert = "INSERT INTO tombstones VALUES (?, 0)";
+        sqlx::query(insert).bind(self.0).execute(&mut *connection).await?;
+        if self.0 % 7 == 0 {
+            sqlx::query(insert).bind(self.0).execute(connection).await?;
+        }
+        Ok(())
+    }
+}
+
+fn claiming(conversation: i64, owner: &str, now_unix_ms: i64) -> Claiming {
+    Claiming {
         conversation,
-        owner: "test".to_owned(),
-        now_unix_ms: 1,
-        lease_until_unix_ms: 2,
+        owner: owner.to_owned(),
+        now_unix_ms,
+        lease_until_unix_ms: now_unix_ms + 1000,
         day: "2026-01-01".to_owned(),
         caps: Caps { user: 1000, guild: 1000 },
         attempt: NextAttempt {
             provider: "p".to_owned(),
             model: "m".to_owned(),
-            input_tokens: history.tokens(),
+            input_tokens: 0,
             output_tokens: 1,
         },
-    };
-    let claimed = store.write(claiming).await.unwrap();
-    assert!(matches!(claimed.claim, Claim::Answer(_)));
-    started.elapsed()
+    }
+}
+
+fn turn_of(claim: Claim) -> TurnRef {
+    match claim {
+        Claim::Answer(turn) => turn.at,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn place() -> Place {
+    Place { guild_id: None, channel_id: ChannelId(1), question: MessageId(1), thread: None }
+}
+
+fn first_text(turn: TurnRef) -> FirstText {
+    FirstText { turn, place: place(), text: "so far".to_owned(), now_unix_ms: 3 }
+}
+
+fn commit(turn: TurnRef, text: &str) -> Commit {
+    Commit {
+        turn,
+        place: place(),
+        settlement: None,
+        ending: Ending::Answer,
+        text: text.to_owned(),
+        notice: None,
+        reason: None,
+        now_unix_ms: 4,
+    }
 }
