@@ -107,7 +107,8 @@ impl Bus {
             .ping_interval(PING_INTERVAL)
             .request_timeout(Some(REQUEST_TIMEOUT))
             .reconnect_delay_callback(|attempts| {
-                let steps = u32::try_from(attempts).unwrap_or(u32::MAX);
+                // The first attempt of all asks too, and has nothing to wait for.
+                let steps = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
                 RECONNECT_DELAY_STEP.saturating_mul(steps).min(RECONNECT_DELAY_MAX)
             })
             .event_callback(move |event| {

@@ -1,6 +1,8 @@
 //! The worker's settings.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use chassis::{Reader, SecretString};
@@ -73,7 +75,8 @@ impl Config {
         let calls_max = reader.in_range("MODEL_CALLS_MAX", CALLS_DEFAULT, 1..=CALLS_MAX);
         let turn_time_max = reader.duration_seconds("TURN_SECONDS_MAX", TURN_SECONDS_DEFAULT);
         let instance = reader.or("INSTANCE_NAME", "conversation-worker".to_owned());
-        let ollama_url = reader.or("OLLAMA_URL", "http://127.0.0.1:11434".to_owned());
+        let ollama = HttpAddress("http://127.0.0.1:11434".to_owned());
+        let ollama_url = reader.or("OLLAMA_URL", ollama).0;
         Some(Self {
             database,
             model: model?,
@@ -91,7 +94,7 @@ impl Config {
 impl ModelConfig {
     fn read(reader: &mut Reader) -> Option<Self> {
         let provider = reader.or("MODEL_PROVIDER", "openai".to_owned());
-        let base_url = reader.required(
+        let base_url: Option<HttpAddress> = reader.required(
             "MODEL_BASE_URL",
             (
                 "set it to the provider's address, such as https://api.openai.com/v1 or \
@@ -130,7 +133,27 @@ impl ModelConfig {
             );
         }
         let prices = input.zip(output).map(|(input, output)| Prices::flat(input, output));
-        Some(Self { provider, base_url: base_url?, api_key, name: name?, limits, prices })
+        Some(Self { provider, base_url: base_url?.0, api_key, name: name?, limits, prices })
+    }
+}
+
+/// The address of an HTTP API.
+struct HttpAddress(String);
+
+impl FromStr for HttpAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let url = reqwest::Url::parse(text).ok();
+        url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+            .map(|_url| Self(text.to_owned()))
+            .ok_or("write an address such as https://api.openai.com/v1")
+    }
+}
+
+impl fmt::Display for HttpAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
     }
 }
 

@@ -34,7 +34,12 @@ pub enum Change {
     /// A channel or thread is gone with all that stood in it.
     ChannelGone(ChannelId),
     /// Our own message as Discord tells everybody of it.
-    Echo(MessageId),
+    Echo {
+        /// Which message.
+        message: MessageId,
+        /// The message it replies to, whose text stands in the event too.
+        quoted: Option<MessageId>,
+    },
     /// Nothing.
     None,
 }
@@ -121,12 +126,12 @@ pub fn read(subject: &str, meta: &EventMeta, payload: &[u8]) -> Result<Change, U
     Ok(match subject.kind.as_str() {
         discord::MESSAGE_CREATE => match message(&subject, meta, &data(payload)?) {
             Heard::Asked(asked) => Change::Asked(asked),
-            Heard::Echo(id) => Change::Echo(id),
+            Heard::Echo { message, quoted } => Change::Echo { message, quoted },
             Heard::Withdrawn { .. } | Heard::Nothing => Change::None,
         },
         discord::MESSAGE_UPDATE => match message(&subject, meta, &data(payload)?) {
             Heard::Asked(asked) => Change::Edited(asked),
-            Heard::Echo(id) => Change::Echo(id),
+            Heard::Echo { message, quoted } => Change::Echo { message, quoted },
             Heard::Withdrawn { message, edited_unix_us } => {
                 Change::Withdrawn { message, edited_unix_us }
             }
@@ -152,7 +157,7 @@ fn data<T: DeserializeOwned>(payload: &[u8]) -> Result<T, serde_json::Error> {
 enum Heard {
     Asked(Box<Asked>),
     Withdrawn { message: MessageId, edited_unix_us: i64 },
-    Echo(MessageId),
+    Echo { message: MessageId, quoted: Option<MessageId> },
     Nothing,
 }
 
@@ -165,8 +170,10 @@ fn message(subject: &EventSubject, meta: &EventMeta, message: &Message) -> Heard
     let reason = meta.reason.or_else(|| guess_reason(guild, meta, message));
     let edited_unix_us = message.edited_timestamp.as_deref().map_or(0, unix_us);
     let reason = match reason {
-        _ if own => return Heard::Echo(message.id),
-        Some(Reason::Own) => return Heard::Echo(message.id),
+        reason if own || reason == Some(Reason::Own) => {
+            let quoted = message.referenced_message.as_ref().map(|quoted| quoted.id);
+            return Heard::Echo { message: message.id, quoted };
+        }
         Some(Reason::Withdrawn) => {
             return Heard::Withdrawn { message: message.id, edited_unix_us };
         }

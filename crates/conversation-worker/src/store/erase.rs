@@ -88,12 +88,7 @@ pub(super) async fn message(
         .bind(message)
         .execute(&mut *connection)
         .await?;
-    sqlx::query(
-        "UPDATE inbox SET reference_content = '', reference_name = '' WHERE reference_id = ?",
-    )
-    .bind(message)
-    .execute(&mut *connection)
-    .await?;
+    quotations(connection, message).await?;
     let row: Option<(Option<i64>, i64)> = sqlx::query_as(
         "UPDATE inbox SET content = '', attachments = '', forwarded = '', reference_content = '', \
          reference_name = '', state = ? WHERE id = ? AND state <> 'deleted' \
@@ -104,6 +99,20 @@ pub(super) async fn message(
     .fetch_optional(connection)
     .await?;
     Ok(row.and_then(|(turn, conversation)| Some((turn?, conversation))))
+}
+
+/// Forgets what others quote of a message.
+pub(super) async fn quotations(
+    connection: &mut SqliteConnection,
+    message: i64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE inbox SET reference_content = '', reference_name = '' WHERE reference_id = ?",
+    )
+    .bind(message)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Forgets what we said in a turn, because a message of that reply was deleted. Which of the

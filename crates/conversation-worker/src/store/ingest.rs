@@ -63,10 +63,9 @@ impl Step for IngestAndBegin {
     async fn run(self, connection: &mut SqliteConnection) -> Result<Ingested, StoreError> {
         // Whoever begins now reads the history as it was before this batch: that is only right
         // where the batch takes nothing back.
-        let only_adds =
-            self.ingest.arrivals.iter().all(|(_, change)| {
-                matches!(change, Change::Asked(_) | Change::Echo(_) | Change::None)
-            });
+        let only_adds = self.ingest.arrivals.iter().all(|(_, change)| {
+            matches!(change, Change::Asked(_) | Change::Echo { .. } | Change::None)
+        });
         let mut ingested = self.ingest.run(connection).await?;
         if only_adds {
             ingested.begun = (self.begin)(&ingested.effects);
@@ -163,7 +162,13 @@ impl Batch<'_> {
                 Ok(())
             }
             Change::ChannelGone(channel) => self.channel_gone(id(channel.0)).await,
-            Change::Echo(message) => self.copy(*message, sequence).await,
+            Change::Echo { message, quoted } => {
+                self.copy(*message, sequence).await?;
+                match quoted {
+                    Some(quoted) => self.copy(*quoted, sequence).await,
+                    None => Ok(()),
+                }
+            }
             Change::None => Ok(()),
         }
     }
@@ -182,6 +187,12 @@ impl Batch<'_> {
         let (conversation, opens_thread) = self.conversation(asked).await?;
         let turn = self.queued_turn(conversation, asked).await?;
         self.insert(sequence, asked, (conversation, turn, opens_thread)).await?;
+        if let Some(quoted) = asked.reference.id
+            && self.is_deleted(quoted).await?
+        {
+            erase::quotations(self.connection, id(quoted.0)).await?;
+            self.erase(sequence).await?;
+        }
         self.found.rows += 1;
         self.wake(conversation);
         Ok(())
@@ -313,6 +324,9 @@ impl Batch<'_> {
             return self.copy(asked.id, sequence).await;
         };
         self.copy(asked.id, sequence).await?;
+        if let Some(quoted) = asked.reference.id {
+            self.copy(quoted, sequence).await?;
+        }
         if asked.edited_unix_us <= edited {
             return Ok(());
         }
