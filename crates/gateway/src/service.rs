@@ -24,6 +24,8 @@ use crate::settings::Settings;
 use crate::status::{self, Checks, Watched};
 
 const RETRY: Duration = Duration::from_millis(500);
+/// How long the first connection to the bus may take before that counts as a failure.
+const STARTING: Duration = Duration::from_secs(2);
 /// How long Discord is asked for its gateway while a kept session could be resumed without.
 const ASK_WHILE_RESUMABLE: Duration = Duration::from_secs(3);
 /// Where the gateway is when Discord cannot be asked.
@@ -93,6 +95,11 @@ pub async fn serve(parts: Parts, config: Config) -> anyhow::Result<()> {
 /// Says how the bus is from the first moment on: without it nothing else begins.
 async fn watch_bus(bus: Bus, checks: Checks, stop: CancellationToken) {
     let mut connection = bus.connection();
+    // A start is no failure: the first connection takes a moment.
+    let first = tokio::time::timeout(STARTING, bus.wait_connected());
+    if stop.run_until_cancelled(first).await.is_none() {
+        return;
+    }
     loop {
         checks.bus(*connection.borrow_and_update(), bus.stalled());
         if !matches!(stop.run_until_cancelled(connection.changed()).await, Some(Ok(()))) {

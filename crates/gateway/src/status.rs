@@ -105,7 +105,9 @@ pub(crate) async fn watch(watched: Watched, checks: Checks, stop: CancellationTo
         }
         let snapshots: Vec<Snapshot> = watched.reports.iter().map(Report::snapshot).collect();
         checks.bus(*connection.borrow(), watched.bus.stalled());
-        checks.discord.set(discord(&snapshots));
+        if !snapshots.iter().all(is_starting) {
+            checks.discord.set(discord(&snapshots));
+        }
         checks.sender.set(sender(&watched));
         let held = u32::try_from(watched.forwarder.held_bytes()).unwrap_or(u32::MAX);
         metrics::gauge!("gateway_held_bytes").set(f64::from(held));
@@ -151,6 +153,14 @@ async fn speak(watched: &Watched, snapshots: &[Snapshot]) {
             tracing::debug!(%error, "the status was not said");
         }
     }
+}
+
+/// Whether a shard is on its way to its first session, as it should be after a start.
+fn is_starting(snapshot: &Snapshot) -> bool {
+    snapshot.state == ShardState::Connecting
+        && snapshot.refusal.is_none()
+        && snapshot.login_unix_ms.is_none()
+        && snapshot.since.elapsed() < AWAY_MAX
 }
 
 /// The worst of all shards.
