@@ -1,6 +1,6 @@
 //! Publishing into a stream: a message counts as sent when JetStream has it on disk.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
@@ -70,23 +70,38 @@ impl PublishError {
 
 /// Since when nothing could be stored, over all publishers of a process.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Stall(Arc<Mutex<Option<Instant>>>);
+pub(crate) struct Stall(Arc<Mutex<Option<Stalled>>>);
+
+#[derive(Debug)]
+struct Stalled {
+    since: Instant,
+    told: bool,
+}
 
 impl Stall {
     pub(crate) fn since(&self) -> Option<Instant> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stalled().as_ref().map(|stalled| stalled.since)
+    }
+
+    /// Whether somebody told of this stall before; from now on somebody has.
+    fn told(&self) -> bool {
+        self.stalled().as_mut().is_some_and(|stalled| std::mem::replace(&mut stalled.told, true))
     }
 
     fn note<T>(&self, outcome: &Result<T, PublishError>) {
-        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stalled = self.stalled();
         match outcome {
-            Ok(_) => *since = None,
+            Ok(_) => *stalled = None,
             Err(error) if error.is_transient() => {
-                since.get_or_insert_with(Instant::now);
+                stalled.get_or_insert_with(|| Stalled { since: Instant::now(), told: false });
             }
             // A message that is itself at fault says nothing about the stream.
             Err(_) => {}
         }
+    }
+
+    fn stalled(&self) -> MutexGuard<'_, Option<Stalled>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -142,8 +157,13 @@ impl Bus {
                 attempt = self.publish(message) => attempt,
             };
             match attempt {
+                // One loss says it for all: an outage holds up hundreds of messages at once.
                 Err(error) if error.is_transient() => {
-                    tracing::warn!(subject = message.subject, %error, "message not stored yet");
+                    if self.stall.told() {
+                        tracing::debug!(subject = message.subject, %error, "not stored yet");
+                    } else {
+                        tracing::warn!(subject = message.subject, %error, "not stored yet");
+                    }
                 }
                 settled => return settled,
             }

@@ -221,8 +221,14 @@ fn checks(context: &Context, store: &Store, bus: &Bus, shards: &Shards) {
             Outcome::failing("the gateway cannot be heard without NATS", "start NATS first")
         }
     });
+    let publishes = bus.clone();
     context.health.computed("bus", move || {
-        if connected() {
+        if connected() && publishes.stalled().is_some() {
+            Outcome::failing(
+                "NATS stores nothing that is published; answers are held",
+                "free disk space where nats-server keeps its streams, then restart it",
+            )
+        } else if connected() {
             Outcome::Ok
         } else {
             Outcome::failing("NATS is not connected", "start NATS, or correct NATS_URL")
