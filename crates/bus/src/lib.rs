@@ -12,6 +12,7 @@ mod error;
 mod publish;
 #[cfg(feature = "server")]
 pub mod server;
+mod stall;
 mod trace;
 
 pub use crate::bucket::{Bucket, Change, Entry, Watch};

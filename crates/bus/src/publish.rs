@@ -1,7 +1,6 @@
 //! Publishing into a stream: a message counts as sent when JetStream has it on disk.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::context::PublishErrorKind;
@@ -68,43 +67,6 @@ impl PublishError {
     }
 }
 
-/// Since when nothing could be stored, over all publishers of a process.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Stall(Arc<Mutex<Option<Stalled>>>);
-
-#[derive(Debug)]
-struct Stalled {
-    since: Instant,
-    told: bool,
-}
-
-impl Stall {
-    pub(crate) fn since(&self) -> Option<Instant> {
-        self.stalled().as_ref().map(|stalled| stalled.since)
-    }
-
-    /// Whether somebody told of this stall before; from now on somebody has.
-    fn told(&self) -> bool {
-        self.stalled().as_mut().is_some_and(|stalled| std::mem::replace(&mut stalled.told, true))
-    }
-
-    fn note<T>(&self, outcome: &Result<T, PublishError>) {
-        let mut stalled = self.stalled();
-        match outcome {
-            Ok(_) => *stalled = None,
-            Err(error) if error.is_transient() => {
-                stalled.get_or_insert_with(|| Stalled { since: Instant::now(), told: false });
-            }
-            // A message that is itself at fault says nothing about the stream.
-            Err(_) => {}
-        }
-    }
-
-    fn stalled(&self) -> MutexGuard<'_, Option<Stalled>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Bus {
     /// Publishes once and waits up to 5 s for JetStream's acknowledgement.
     ///
@@ -112,7 +74,12 @@ impl Bus {
     /// stored later from the client's buffer: publish again with the same id.
     pub async fn publish(&self, message: &Outgoing) -> Result<Stored, PublishError> {
         let outcome = self.try_publish(message).await;
-        self.stall.note(&outcome);
+        match &outcome {
+            Ok(_) => self.stall.end(),
+            Err(error) if error.is_transient() => self.stall.begin(),
+            // A message that is itself at fault says nothing about the stream.
+            Err(_) => {}
+        }
         outcome
     }
 

@@ -36,7 +36,7 @@ const OURS: [(&str, &[&str]); 15] = [
 const FOR_TESTS: &str = "simulator";
 
 /// Foreign crates by the beginning of their name, who may use them, and who may in tests only.
-const HOMES: [(&str, &[&str], &[&str]); 6] = [
+const HOMES: [(&str, &[&str], &[&str]); 5] = [
     ("twilight-", &["gateway"], &["contracts", "simulator", "system-tests"]),
     ("async-nats", &["bus"], &["system-tests"]),
     ("sqlx", &["conversation-worker", "backup-agent", "health-aggregator", "system-tests"], &[]),
@@ -46,7 +46,6 @@ const HOMES: [(&str, &[&str], &[&str]); 6] = [
         &["chassis", "simulator", "webhook-receiver"],
     ),
     ("ureq", &["xtask"], &[]),
-    ("fantoccini", &["system-tests"], &["simulator"]),
 ];
 
 /// One arrow, from the crate that uses to the crate that is used.
