@@ -19,11 +19,18 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Far enough apart that turns never meet, and not in step with what happens every second.
 const PER_SECOND: f64 = 1.7;
 
-/// One fsync: when it began, in microseconds since the Unix epoch, and on which thread.
-#[derive(Debug, Clone, Copy)]
+/// What somebody waits for: the messages of streams. Where a consumer stands is written beside
+/// them, ten times a second at most, and nobody waits for it.
+const WAITED_FOR: &str = "/msgs/";
+/// The stream that a question passes.
+const EVENTS: &str = "/DISCORD_EVENTS/msgs/";
+
+/// One fsync: when it began, in microseconds since the Unix epoch, on which thread, of which file.
+#[derive(Debug, Clone)]
 struct Sync {
     at_us: u64,
     thread: u32,
+    file: String,
 }
 
 /// Counts them in turns that nothing else disturbs.
@@ -54,19 +61,24 @@ pub(crate) async fn measure(scope: &Scope, section: &mut Section) -> anyhow::Res
     tracer.wait().await?;
     let threads = [merged(&threads[0], worker), merged(&threads[1], nats)];
     let syncs = parse(&std::fs::read_to_string(&trace).context("read the trace")?);
-    let count = |from: u64, to: u64, of: &[u32]| {
-        let within = |sync: &&Sync| (from..to).contains(&sync.at_us) && of.contains(&sync.thread);
+    let count = |from: u64, to: u64, (of, file): (&[u32], &str)| {
+        let within = |sync: &&Sync| {
+            (from..to).contains(&sync.at_us)
+                && of.contains(&sync.thread)
+                && sync.file.contains(file)
+        };
         as_f64(syncs.iter().filter(within).count())
     };
     let mut before = [Samples::default(), Samples::default(), Samples::default()];
     let mut text = Samples::default();
     for times in &round.times {
-        let [worker, nats] = [0, 1].map(|index| count(times.sent, times.asked, &threads[index]));
+        let worker = count(times.sent, times.asked, (&threads[0], ""));
+        let nats = count(times.sent, times.asked, (&threads[1], EVENTS));
         before[0].push(worker);
         before[1].push(nats);
         before[2].push(worker + nats);
-        let all = |index: usize| count(times.first_token, times.first_text, &threads[index]);
-        text.push(all(0) + all(1));
+        let (from, to) = (times.first_token, times.first_text);
+        text.push(count(from, to, (&threads[0], "")) + count(from, to, (&threads[1], WAITED_FOR)));
     }
     report(section, &before, &text);
     stage.house.worker.stop().await?;
@@ -76,7 +88,7 @@ pub(crate) async fn measure(scope: &Scope, section: &mut Section) -> anyhow::Res
 
 fn report(section: &mut Section, [worker, nats, all]: &[Samples; 3], text: &Samples) {
     section.add(
-        Figure::new("fsyncs from the message to the model's request, median", all.median(), "")
+        Figure::new("fsyncs in series, message sent → model asked, median", all.median(), "")
             .aim(Aim::AtMost(2.0)),
     );
     section.add(Figure::new("… of the worker's database", worker.median(), ""));
@@ -88,8 +100,11 @@ fn report(section: &mut Section, [worker, nats, all]: &[Samples; 3], text: &Samp
     ));
     section.remark(format!(
         "fsyncs counted by `strace -f -e fsync,fdatasync` on the worker and nats-server in {} turns \
-         one by one ({} to {} in a turn). All between two moments are counted, in series or not: a \
-         checkpoint that the gateway saves beside them counts too.",
+         one by one ({} to {} in a turn): those of the stream of events and of the worker's database. \
+         What is written beside them and waited for by nobody does not count: where a consumer \
+         stands, the command that opens the thread while the model is asked, the gateway's \
+         checkpoint. From the first token to the first text all are counted, in series \
+         or not.",
         all.len(),
         all.quantile(0.0),
         all.max(),
@@ -98,7 +113,7 @@ fn report(section: &mut Section, [worker, nats, all]: &[Samples; 3], text: &Samp
 
 fn spawn(trace: &Path, pids: [u32; 2]) -> std::io::Result<tokio::process::Child> {
     let mut command = Command::new("strace");
-    command.args(["-f", "-ttt", "-e", "trace=fsync,fdatasync", "-o"]).arg(trace);
+    command.args(["-f", "-y", "-ttt", "-e", "trace=fsync,fdatasync", "-o"]).arg(trace);
     for pid in pids {
         command.args(["-p", &pid.to_string()]);
     }
@@ -118,7 +133,7 @@ fn merged(before: &[u32], pid: u32) -> Vec<u32> {
     all
 }
 
-/// Reads lines such as `1234 1700000000.123456 fdatasync(9) = 0`; the second half of a call that
+/// Reads lines such as `1234 1700000000.123456 fdatasync(9</a/file>) = 0`; the second half of a call that
 /// was cut in two (`<... fsync resumed>`) is no call of its own.
 fn parse(trace: &str) -> Vec<Sync> {
     trace
@@ -130,7 +145,8 @@ fn parse(trace: &str) -> Vec<Sync> {
             let call = parts.next()?;
             let begins = call.starts_with("fsync(") || call.starts_with("fdatasync(");
             let at_us = seconds.parse::<u64>().ok()? * 1_000_000 + micros.parse::<u64>().ok()?;
-            begins.then_some(Sync { at_us, thread })
+            let file = line.split_once('<').map_or("", |(_, rest)| rest).to_owned();
+            begins.then_some(Sync { at_us, thread, file })
         })
         .collect()
 }

@@ -24,6 +24,8 @@ const ANSWER: &str = "The light comes low over the water and the boats turn gold
 const CHUNK_CHARS: usize = 6;
 /// Caps that no load reaches.
 const NO_CAP: &str = "100000000";
+/// Model calls that the worker may have under way: more than any load brings.
+const CALLS_MAX: &str = "4000";
 /// What a route may be asked in a second when the simulator's own limits are off.
 const REQUESTS_PER_SECOND: &str = "100000";
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -81,6 +83,7 @@ impl Stage {
         for key in ["TURNS_PER_USER_PER_DAY", "TURNS_PER_GUILD_PER_DAY"] {
             options.worker.push((key, NO_CAP.to_owned()));
         }
+        options.worker.push(("MODEL_CALLS_MAX", CALLS_MAX.to_owned()));
         if !limits {
             options.gateway.push(("DISCORD_REQUESTS_PER_SECOND", REQUESTS_PER_SECOND.to_owned()));
         }
