@@ -204,11 +204,11 @@ impl Service {
         what: &str,
         wanted: impl Fn(u16, &Value) -> bool,
     ) -> anyhow::Result<Value> {
-        let waited = until_within(patience, what, || async {
+        let outcome = until_within(patience, what, || async {
             let answer = self.get("/health").await;
             Ok(answer.ok().filter(|(status, body)| wanted(*status, body)).map(|(_, body)| body))
         });
-        match waited.await {
+        match outcome.await {
             Ok(body) => Ok(body),
             Err(error) => {
                 let health = self.get("/health").await;
