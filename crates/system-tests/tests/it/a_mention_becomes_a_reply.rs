@@ -30,7 +30,7 @@ fn prompt(request: &Value) -> Vec<String> {
 async fn a_mention_opens_a_thread_with_a_streamed_reply() -> anyhow::Result<()> {
     let house = House::start(Options::default()).await?;
     let word = drawn_word();
-    let reply: String = (0..40).map(|n| format!("{n} {word} ")).collect();
+    let reply = (0..40).map(|n| format!("{n} {word}")).collect::<Vec<_>>().join(" ");
     house
         .discord
         .script(serde_json::json!({
