@@ -10,6 +10,9 @@ use crate::rest::retry_after::{Limited, Scope};
 /// Of so many requests in a second, drafts and typing leave one for what must arrive.
 const COSMETICS_LEAVE_ONE_OF: usize = 5;
 const SECOND: Duration = Duration::from_secs(1);
+/// Discord's second of the global limit, and a little more: requests do not arrive as evenly as
+/// they leave, and one too many is refused and counts towards the ban of this address.
+const GLOBAL_WINDOW: Duration = Duration::from_millis(1_050);
 /// The pause after a 429 that does not say how long, which doubles with each further one.
 const PAUSE_FIRST: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_mins(5);
@@ -150,7 +153,7 @@ impl Buckets {
     }
 
     fn global_wait(&mut self, urgency: Urgency, now: Instant) -> Option<Instant> {
-        while self.sent.front().is_some_and(|at| *at + SECOND <= now) {
+        while self.sent.front().is_some_and(|at| *at + GLOBAL_WINDOW <= now) {
             self.sent.pop_front();
         }
         let allowed = match urgency {
@@ -160,7 +163,7 @@ impl Buckets {
         if self.sent.len() < allowed {
             return None;
         }
-        self.sent.get(self.sent.len() - allowed).map(|at| *at + SECOND)
+        self.sent.get(self.sent.len() - allowed).map(|at| *at + GLOBAL_WINDOW)
     }
 
     fn forget_idle(&mut self, now: Instant) {
@@ -251,8 +254,8 @@ mod tests {
             assert_eq!(gate, Gate::Go);
         }
         let next = buckets.ask("GET channels/999", Urgency::Must, now);
-        assert_eq!(next, Gate::Wait(now + SECOND));
-        assert_eq!(buckets.ask("GET channels/999", Urgency::Must, now + SECOND), Gate::Go);
+        assert_eq!(next, Gate::Wait(now + GLOBAL_WINDOW));
+        assert_eq!(buckets.ask("GET channels/999", Urgency::Must, now + GLOBAL_WINDOW), Gate::Go);
     }
 
     #[test]
