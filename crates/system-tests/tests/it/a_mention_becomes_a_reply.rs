@@ -5,6 +5,8 @@ use sqlx::Row;
 use system_tests::discord::text;
 use system_tests::{House, Options};
 
+use crate::settled;
+
 /// A word that nobody could have written into a test beforehand.
 fn drawn_word() -> String {
     format!("kotoba-{:016x}", rand::random::<u64>())
@@ -92,6 +94,7 @@ async fn question_reply_and_usage_stand_in_the_database() -> anyhow::Result<()> 
     house.discord.script(serde_json::json!({"queue": [{"reply": answered}]})).await?;
     let thread = house.discord.mention(&house.channel, &house.person, &asked).await?;
     house.discord.replies_until(&thread, 1, &answered).await?;
+    settled(&house).await?;
     house.worker.stop().await?;
 
     let url = format!("sqlite://{}?mode=ro", house.database().display());

@@ -5,6 +5,8 @@ use serde_json::json;
 use system_tests::discord::text;
 use system_tests::{House, Options, until};
 
+use crate::settled;
+
 /// Who is killed.
 #[derive(Clone, Copy, Debug)]
 enum Victim {
@@ -61,21 +63,6 @@ async fn story(victim: Victim) -> anyhow::Result<()> {
         assert_eq!(created(&house, &question).await?, replies.len(), "seed {seed}: none deleted");
     }
     Ok(())
-}
-
-/// Waits until the worker has no turn under way.
-async fn settled(house: &House) -> anyhow::Result<()> {
-    let url = format!("sqlite://{}?mode=ro", house.database().display());
-    let pool = sqlx::SqlitePool::connect(&url).await?;
-    until("no turn is under way", || async {
-        let open: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM turns WHERE state NOT IN ('done', 'dead', 'cancelled')",
-        )
-        .fetch_one(&pool)
-        .await?;
-        Ok((open == 0).then_some(()))
-    })
-    .await
 }
 
 /// How many messages the bot ever created in a channel, deleted ones included.

@@ -10,3 +10,20 @@ mod one_slow_channel;
 mod silence_where_not_invited;
 mod the_example_settings_are_true;
 mod the_worker_knows_the_gateway;
+
+use system_tests::{House, until};
+
+/// Waits until the worker has no turn under way.
+async fn settled(house: &House) -> anyhow::Result<()> {
+    let url = format!("sqlite://{}?mode=ro", house.database().display());
+    let pool = sqlx::SqlitePool::connect(&url).await?;
+    until("no turn is under way", || async {
+        let open: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM turns WHERE state NOT IN ('done', 'dead', 'cancelled')",
+        )
+        .fetch_one(&pool)
+        .await?;
+        Ok((open == 0).then_some(()))
+    })
+    .await
+}
