@@ -94,8 +94,10 @@ fn demonstrate() -> Result<()> {
     if folder.exists() {
         std::fs::remove_dir_all(&folder).context("remove the demo's folder of an earlier run")?;
     }
-    let mut program = Command::new(std::env::current_exe().context("find this program's file")?);
-    program.args(["demo", "--once", "--json", "--data"]).arg(&folder);
+    // Through cargo, as people do: the tests' build may have put another file in this one's place.
+    let mut program = Command::new("cargo");
+    program.args(["xtask", "demo", "--once", "--json", "--data"]).arg(&folder);
+    program.current_dir(surroundings::workspace()?);
     let ended = external::tee(&mut program)?;
     ensure!(ended.status.success(), "play the demo: it ended with {}", ended.status);
     let summary: serde_json::Value =

@@ -69,7 +69,12 @@ pub(crate) struct Leash {
 impl Leash {
     /// Builds the command line that runs `program` on a leash held by this process.
     pub(crate) fn command(program: &std::path::Path) -> Result<Command> {
-        let own = std::env::current_exe().context("find this program's own file")?;
+        // Linux names the running program even after a build has replaced its file.
+        let own = if cfg!(target_os = "linux") {
+            std::path::PathBuf::from("/proc/self/exe")
+        } else {
+            std::env::current_exe().context("find this program's own file")?
+        };
         let mut command = Command::new(own);
         command
             .args(["leash", "--holder", &std::process::id().to_string(), "--"])

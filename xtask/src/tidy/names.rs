@@ -14,13 +14,13 @@ const MACHINE_FOLDERS: [(&str, &str); 4] =
 
 /// Hosts that package managers know by themselves, which mirrors replace.
 const REGISTRY_HOSTS: [(&str, &str); 8] = [
-    ("static.crat", "es.io"),
-    ("index.crat", "es.io"),
+    ("sta", "tic.crates.io"),
+    ("in", "dex.crates.io"),
     ("pyp", "i.org"),
     ("python", "hosted.org"),
     ("registry.npm", "js.org"),
-    ("deb.deb", "ian.org"),
-    ("ftp.deb", "ian.org"),
+    ("de", "b.debian.org"),
+    ("ft", "p.debian.org"),
     ("archive.ubu", "ntu.com"),
 ];
 
