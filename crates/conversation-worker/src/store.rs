@@ -10,9 +10,9 @@ mod error;
 mod history;
 mod ingest;
 mod ledger;
-mod open;
 mod outbox;
 mod results;
+mod schema;
 mod settle;
 mod tidy;
 mod writer;
@@ -22,19 +22,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use database::Opened;
 use sqlx::{SqliteConnection, SqlitePool};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use caps::Caps;
 pub use claim::{Claim, Claimed, Claiming};
+pub use database::OpenError;
 pub use erase::{Erased, Erasure};
-pub use error::{OpenError, StoreError};
+pub use error::StoreError;
 pub use history::{History, PastTurn};
 pub use ingest::{Arrival, Begin, Cursor, Effect, Ingest, IngestAndBegin, Ingested};
 pub use ledger::{AttemptEnd, NextAttempt, Settlement};
 pub use outbox::{MarkPublished, OutboxRow};
 pub use results::{Ended, RecordResults, Recorded};
+pub use schema::SCHEMA;
 pub use settle::{Abandon, Commit, FirstText};
 pub use tidy::Tidy;
 
@@ -75,9 +78,10 @@ pub trait Step: Send + 'static {
 impl Store {
     /// Opens the database at `path`, made or brought to this release's tables where needed.
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
-        let (connection, readers) = open::open(path).await?;
-        let rows = history_rows(&readers).await.map_err(|error| open::unusable(path, &error))?;
-        let store = Self { writer: Writer::start(connection), readers, rows: Arc::default() };
+        let Opened { writer, readers } = database::open(path, &SCHEMA).await?;
+        let rows =
+            history_rows(&readers).await.map_err(|error| OpenError::unusable(path, &error))?;
+        let store = Self { writer: Writer::start(writer), readers, rows: Arc::default() };
         store.count_rows(rows);
         Ok(store)
     }

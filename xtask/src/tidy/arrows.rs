@@ -10,16 +10,17 @@ use super::Finding;
 use crate::external;
 
 /// Our crates and what each may use of ours, as in docs/architecture.md.
-const OURS: [(&str, &[&str]); 15] = [
+const OURS: [(&str, &[&str]); 16] = [
     ("gateway", &["bus", "chassis", "contracts"]),
-    ("conversation-worker", &["bus", "chassis", "contracts", "llm"]),
-    ("backup-agent", &["bus", "chassis", "contracts"]),
-    ("health-aggregator", &["bus", "chassis", "contracts"]),
+    ("conversation-worker", &["bus", "chassis", "contracts", "database", "llm"]),
+    ("backup-agent", &["bus", "chassis", "contracts", "database"]),
+    ("health-aggregator", &["bus", "chassis", "contracts", "database"]),
     ("webhook-receiver", &["bus", "chassis", "contracts"]),
     ("update-agent", &["bus", "chassis", "contracts"]),
     ("docker-guard", &["chassis"]),
     ("kotonoha", &["bus", "chassis", "contracts"]),
     ("bus", &["contracts"]),
+    ("database", &[]),
     ("llm", &[]),
     ("contracts", &[]),
     ("chassis", &[]),
@@ -27,7 +28,16 @@ const OURS: [(&str, &[&str]); 15] = [
     // Any: stories see services from outside, but hold the list of their settings to the code.
     (
         "system-tests",
-        &["bus", "chassis", "contracts", "conversation-worker", "gateway", "llm", "simulator"],
+        &[
+            "bus",
+            "chassis",
+            "contracts",
+            "conversation-worker",
+            "database",
+            "gateway",
+            "llm",
+            "simulator",
+        ],
     ),
     ("xtask", &[]),
 ];
@@ -39,7 +49,11 @@ const FOR_TESTS: &str = "simulator";
 const HOMES: [(&str, &[&str], &[&str]); 5] = [
     ("twilight-", &["gateway"], &["contracts", "simulator", "system-tests"]),
     ("async-nats", &["bus"], &["system-tests"]),
-    ("sqlx", &["conversation-worker", "backup-agent", "health-aggregator", "system-tests"], &[]),
+    (
+        "sqlx",
+        &["database", "conversation-worker", "backup-agent", "health-aggregator", "system-tests"],
+        &[],
+    ),
     (
         "reqwest",
         &["gateway", "conversation-worker", "llm", "health-aggregator", "system-tests"],

@@ -4,27 +4,35 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool};
 
-use super::error::OpenError;
+use crate::{OpenError, Schema};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/conversation-worker");
-
-/// "konn", as the first migration writes it into the file's header.
-const APPLICATION_ID: u32 = 1_802_464_878;
-/// Where the header keeps it (SQLite's file format, 1.3).
+/// Where the header keeps the mark of the owner (SQLite's file format, 1.3).
 const APPLICATION_ID_OFFSET: usize = 68;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Health, history of several lanes at once, and the odd look from outside.
 const READERS_MAX: u32 = 4;
 
-/// The writing connection and a pool of reading ones.
-pub(super) async fn open(path: &Path) -> Result<(SqliteConnection, SqlitePool), OpenError> {
+/// A database that may be used.
+#[derive(Debug)]
+pub struct Opened {
+    /// The one writing connection.
+    pub writer: SqliteConnection,
+    /// Reading ones, which refuse to write.
+    pub readers: SqlitePool,
+}
+
+/// Opens the database of `schema` at `path`, made or brought to its newest revision where needed.
+///
+/// # Errors
+/// What stands in the way, with a remedy; the file is then as it was.
+pub async fn open(path: &Path, schema: &Schema) -> Result<Opened, OpenError> {
     prepare_folder(path)?;
-    refuse_foreign_header(path)?;
+    refuse_foreign_header(path, schema)?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -35,16 +43,18 @@ pub(super) async fn open(path: &Path) -> Result<(SqliteConnection, SqlitePool), 
         // What was deleted is overwritten, not only unlinked.
         .pragma("secure_delete", "on")
         .disable_statement_logging();
-    refuse_foreign_tables(path).await?;
-    let mut writer =
-        SqliteConnection::connect_with(&options).await.map_err(|error| unusable(path, &error))?;
-    MIGRATIONS.run_direct(None, &mut writer, false).await.map_err(|error| refused(path, error))?;
+    refuse_foreign_tables(path, schema).await?;
+    let mut writer = SqliteConnection::connect_with(&options)
+        .await
+        .map_err(|error| OpenError::unusable(path, &error))?;
+    let migrated = schema.migrations.run_direct(None, &mut writer, false).await;
+    migrated.map_err(|error| refused(path, error))?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS_MAX)
         .connect_with(options.pragma("query_only", "1").create_if_missing(false))
         .await
-        .map_err(|error| unusable(path, &error))?;
-    Ok((writer, readers))
+        .map_err(|error| OpenError::unusable(path, &error))?;
+    Ok(Opened { writer, readers })
 }
 
 fn prepare_folder(path: &Path) -> Result<(), OpenError> {
@@ -64,7 +74,7 @@ fn prepare_folder(path: &Path) -> Result<(), OpenError> {
     std::fs::remove_file(&probe).map_err(refuse)
 }
 
-fn refuse_foreign_header(path: &Path) -> Result<(), OpenError> {
+fn refuse_foreign_header(path: &Path, schema: &Schema) -> Result<(), OpenError> {
     let mut header = Vec::with_capacity(100);
     match std::fs::File::open(path) {
         Ok(file) => file.take(100).read_to_end(&mut header).map_err(|error| {
@@ -83,7 +93,7 @@ fn refuse_foreign_header(path: &Path) -> Result<(), OpenError> {
         .and_then(|bytes| bytes.try_into().ok())
         .map(u32::from_be_bytes);
     // A file without an id is looked into further: a first start may have died on the way.
-    if header.starts_with(MAGIC) && matches!(id, Some(APPLICATION_ID | 0)) {
+    if header.starts_with(MAGIC) && id.is_some_and(|id| id == schema.application_id || id == 0) {
         Ok(())
     } else {
         Err(OpenError::NotOurs { path: path.to_owned() })
@@ -92,11 +102,11 @@ fn refuse_foreign_header(path: &Path) -> Result<(), OpenError> {
 
 /// A file without our mark is ours only while it holds no table but the list of migrations. It is
 /// looked at through a connection of its own, since opening it for writing changes its journal.
-async fn refuse_foreign_tables(path: &Path) -> Result<(), OpenError> {
+async fn refuse_foreign_tables(path: &Path, schema: &Schema) -> Result<(), OpenError> {
     if std::fs::metadata(path).map_or(0, |file| file.len()) == 0 {
         return Ok(());
     }
-    let unusable = |error: sqlx::Error| unusable(path, &error);
+    let unusable = |error: sqlx::Error| OpenError::unusable(path, &error);
     let options = SqliteConnectOptions::new()
         .filename(path)
         .read_only(true)
@@ -115,7 +125,7 @@ async fn refuse_foreign_tables(path: &Path) -> Result<(), OpenError> {
     .await
     .map_err(unusable)?;
     connection.close().await.map_err(unusable)?;
-    if mark == i64::from(APPLICATION_ID) || foreign == 0 {
+    if mark == i64::from(schema.application_id) || foreign == 0 {
         Ok(())
     } else {
         Err(OpenError::NotOurs { path: path.to_owned() })
@@ -131,8 +141,4 @@ fn refused(path: &Path, error: MigrateError) -> OpenError {
         }
         error => OpenError::Unusable { path: path.to_owned(), reason: error.to_string() },
     }
-}
-
-pub(super) fn unusable(path: &Path, error: &sqlx::Error) -> OpenError {
-    OpenError::Unusable { path: path.to_owned(), reason: error.to_string() }
 }
