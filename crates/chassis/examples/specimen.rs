@@ -23,6 +23,9 @@ impl Config {
         let conduct = reader.or("SPECIMEN_CONDUCT", Conduct::Steady);
         let hint = ("set it to anything", "何か値を設定してください");
         let token = reader.secret("SPECIMEN_TOKEN", hint);
+        if let Some(database) = reader.optional::<std::path::PathBuf>("SPECIMEN_DATABASE") {
+            reader.needs_database("SPECIMEN_DATABASE", &database);
+        }
         Some(Self { conduct, token: token? })
     }
 }

@@ -109,6 +109,12 @@ impl Health {
         self.lock().replace(Entry::computed(name, Arc::new(compute)));
     }
 
+    /// Adds what was known before the service began, and leaves the start as unfinished as it is.
+    pub(crate) fn remark(&self, name: &str, outcome: Outcome) {
+        let entry = Entry::computed(name, Arc::new(move || outcome.clone()));
+        self.lock().entries.push(entry);
+    }
+
     /// Shows the check `name` as a top-level field of `/health` too: `good` while it does not fail,
     /// else `bad`. Fields stand in the order in which they were declared; one without its check counts
     /// as a check that is still starting.

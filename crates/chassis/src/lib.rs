@@ -14,16 +14,19 @@
 //! This crate owns the environment, the log, the metrics recorder, the health listener and the
 //! process's exit code. It knows nothing of Discord, NATS, models or databases.
 
+pub mod check;
 pub mod health;
 pub mod lifecycle;
 pub mod metrics;
 pub mod settings;
 pub mod telemetry;
+mod words;
 
 pub use health::{Check, Health, Outcome};
 pub use lifecycle::{Context, ServiceInfo, main};
 pub use secrecy::{ExposeSecret, SecretString};
-pub use settings::{Common, Faults, NatsSettings, OnFault, Reader, Source};
+pub use settings::{Common, Fault, Faults, NatsSettings, OnFault, Reader, Source};
+pub use words::Words;
 
 /// Names the calling crate: its package name and version as a [`ServiceInfo`].
 #[macro_export]

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 pub use context::{Context, Server};
 
-use crate::settings::{Common, Faults, Reader, Source};
+use crate::settings::{self, Common, Faults, Reader, Source};
 use arguments::Action;
 
 /// The commit this build was made from, when the build was told (`KOTONOHA_GIT_SHA`).
@@ -102,6 +102,6 @@ fn complain(service: ServiceInfo, message: &dyn fmt::Display) {
 
 /// Prints `faults` and gives the exit code for them.
 fn refuse(service: ServiceInfo, faults: &Faults) -> ExitCode {
-    complain(service, faults);
+    complain(service, &faults.listed(settings::reading()));
     ExitCode::from(EXIT_CONFIGURATION)
 }

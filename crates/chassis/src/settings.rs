@@ -26,11 +26,15 @@
 //! ```
 
 mod fault;
+mod guess;
 mod reader;
 mod service;
 mod source;
 
-pub use fault::{Fault, Faults, Hint};
+pub use fault::{Fault, Faults};
 pub use reader::{Key, Reader, keys_of};
 pub use service::{Common, LogConfig, LogFormat, LogLevel, NatsSettings, OnFault, TimeZone};
 pub use source::Source;
+
+pub(crate) use service::is_contained;
+pub(crate) use source::reading;

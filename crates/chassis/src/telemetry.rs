@@ -23,6 +23,7 @@ pub use crate::settings::{LogConfig, LogFormat, LogLevel};
 pub use redact::redact_text;
 pub use rotate::SizeRotatingWriter;
 
+use crate::check::{self, Verdict};
 use crate::lifecycle::ServiceInfo;
 use crate::settings::Faults;
 use layer::{LogLayer, Output};
@@ -50,7 +51,29 @@ impl From<LogError> for Faults {
     fn from(error: LogError) -> Self {
         match error {
             LogError::Directory(faults) => faults,
-            other => Self::one("log", format!("cannot be set up: {other}"), "report this as a bug"),
+            LogError::Thread(error) => {
+                match check::engine::judge_thread(&error, crate::settings::is_contained()) {
+                    Some(Verdict::Unfit { problem, remedy }) => {
+                        Self::one("Docker", problem, remedy)
+                    }
+                    _ => Self::one(
+                        "log",
+                        (
+                            format!("has no thread to be written by: {error}"),
+                            format!("を書くスレッドを作れません: {error}"),
+                        ),
+                        (
+                            "give the container more memory and processes (mem_limit, pids_limit)",
+                            "コンテナのメモリとプロセス数(mem_limit、pids_limit)を増やしてください",
+                        ),
+                    ),
+                }
+            }
+            LogError::Installed(error) => Self::one(
+                "log",
+                (format!("is set up already: {error}"), format!("は設定済みです: {error}")),
+                ("report this as a bug", "不具合です。開発者にお知らせください"),
+            ),
         }
     }
 }

@@ -65,6 +65,7 @@ impl Config {
     /// Reads the settings; `None` where a fault was recorded.
     pub fn read(reader: &mut Reader) -> Option<Self> {
         let database = reader.path_or("DATABASE_PATH", "data/conversation.db");
+        reader.needs_database("DATABASE_PATH", &database);
         let model = ModelConfig::read(reader);
         let personas = reader.optional("PERSONA_DIR");
         let caps = Caps {

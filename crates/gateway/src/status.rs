@@ -217,10 +217,9 @@ fn sender(watched: &Watched) -> Outcome {
 }
 
 fn refused(refusal: Refusal) -> Outcome {
-    let (english, japanese) = refusal.remedy();
     Outcome::failing(
         format!("{} {} (code {})", refusal.setting(), refusal.problem(), refusal.code),
-        format!("{english} / {japanese}"),
+        refusal.remedy(),
     )
 }
 

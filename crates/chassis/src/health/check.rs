@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::words::Words;
+
 /// How a part of the service is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -10,27 +12,27 @@ pub enum Outcome {
     /// It works, though not as it should; the service counts as healthy.
     Degraded {
         /// What is not as it should be.
-        reason: String,
+        reason: Words,
         /// What to do about it.
-        remedy: String,
+        remedy: Words,
     },
     /// It does not work; the service counts as unhealthy.
     Failing {
         /// What does not work.
-        reason: String,
+        reason: Words,
         /// What to do about it.
-        remedy: String,
+        remedy: Words,
     },
 }
 
 impl Outcome {
     /// A failing outcome.
-    pub fn failing(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub fn failing(reason: impl Into<Words>, remedy: impl Into<Words>) -> Self {
         Self::Failing { reason: reason.into(), remedy: remedy.into() }
     }
 
     /// A degraded outcome.
-    pub fn degraded(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub fn degraded(reason: impl Into<Words>, remedy: impl Into<Words>) -> Self {
         Self::Degraded { reason: reason.into(), remedy: remedy.into() }
     }
 
@@ -47,7 +49,7 @@ impl Outcome {
         }
     }
 
-    pub(super) fn explanation(&self) -> Option<(&str, &str)> {
+    pub(super) fn explanation(&self) -> Option<(&Words, &Words)> {
         match self {
             Self::Ok => None,
             Self::Degraded { reason, remedy } | Self::Failing { reason, remedy } => {
@@ -84,7 +86,13 @@ impl Entry {
         }
         let outcome = self.slot.as_ref().and_then(current);
         outcome.unwrap_or_else(|| {
-            Outcome::failing("starting", "wait; if this lasts, read the service's log")
+            Outcome::failing(
+                ("starting", "起動中です"),
+                (
+                    "wait; if this lasts, read the service's log",
+                    "しばらくお待ちください。長く続くときは、ログをご覧ください",
+                ),
+            )
         })
     }
 }
@@ -107,12 +115,12 @@ impl Check {
     }
 
     /// It works, though not as it should.
-    pub fn degraded(&self, reason: impl Into<String>, remedy: impl Into<String>) {
+    pub fn degraded(&self, reason: impl Into<Words>, remedy: impl Into<Words>) {
         self.set(Outcome::degraded(reason, remedy));
     }
 
     /// It does not work.
-    pub fn failing(&self, reason: impl Into<String>, remedy: impl Into<String>) {
+    pub fn failing(&self, reason: impl Into<Words>, remedy: impl Into<Words>) {
         self.set(Outcome::failing(reason, remedy));
     }
 
@@ -120,7 +128,7 @@ impl Check {
     pub fn set(&self, outcome: Outcome) {
         let status = outcome.status();
         let explanation =
-            outcome.explanation().map(|(reason, remedy)| (reason.to_owned(), remedy.to_owned()));
+            outcome.explanation().map(|(reason, remedy)| (reason.clone(), remedy.clone()));
         let before = {
             let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
             slot.replace(outcome)
@@ -132,7 +140,7 @@ impl Check {
         match explanation {
             None => tracing::info!(check.name = check, "check is ok"),
             Some((reason, remedy)) => {
-                tracing::warn!(check.name = check, reason, remedy, "check is {status}");
+                tracing::warn!(check.name = check, %reason, %remedy, "check is {status}");
             }
         }
     }

@@ -128,8 +128,13 @@ impl Serialize for Shown<'_> {
         map.serialize_entry("status", self.outcome.status())?;
         if let Some((reason, remedy)) = self.outcome.explanation() {
             // A reason often quotes an error, and an error may quote a URL with a password.
-            map.serialize_entry("reason", redact_text(reason).as_ref())?;
-            map.serialize_entry("remedy", redact_text(remedy).as_ref())?;
+            map.serialize_entry("reason", redact_text(reason.english()).as_ref())?;
+            map.serialize_entry("remedy", redact_text(remedy.english()).as_ref())?;
+            for (name, words) in [("reason_ja", reason), ("remedy_ja", remedy)] {
+                if let Some(japanese) = words.japanese() {
+                    map.serialize_entry(name, redact_text(japanese).as_ref())?;
+                }
+            }
         }
         for (_, name, value) in &self.figures {
             map.serialize_entry(name, value)?;

@@ -40,7 +40,11 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 fn fault(path: &Path, error: &io::Error) -> Faults {
-    let problem = format!("names {}, which cannot be written: {error}", path.display());
+    let path = path.display();
+    let problem = (
+        format!("names {path}, which cannot be written: {error}"),
+        format!("が指す {path} に書き込めません: {error}"),
+    );
     Faults::one(
         KEY,
         problem,

@@ -12,10 +12,12 @@ use tokio_util::sync::CancellationToken;
 use super::context::{Context, Server};
 use super::signals::Signals;
 use super::{EXIT_FAILURE, ServiceInfo, complain, files, install_crypto_provider, listen, refuse};
+use crate::check;
 use crate::health::{Health, Outcome};
 use crate::metrics::Metrics;
-use crate::settings::{Common, Faults, OnFault, Reader, Source};
+use crate::settings::{Common, Fault, Faults, OnFault, Reader, Source};
 use crate::telemetry::{self, LogError};
+use crate::words::Words;
 
 const WORKER_THREADS: usize = 2;
 /// How long the runtime waits at the end for blocking work, such as a file being written.
@@ -38,6 +40,7 @@ where
     let mut reader = Reader::new(source);
     let common = Common::read(&mut reader);
     let config = parse(&mut reader);
+    examine(&mut reader);
     let warnings = reader.warnings().to_vec();
     let mut config = reader.finish(config);
     if let (Err(faults), OnFault::Exit) = (&config, common.on_fault) {
@@ -55,10 +58,10 @@ where
         }
         Err(error) => return refuse(service, &error.into()),
     };
-    for warning in warnings {
-        tracing::warn!("{warning}");
+    for warning in &warnings {
+        tracing::warn!(setting = warning.key, "{warning}");
     }
-    let code = in_runtime(service, common, config, run);
+    let code = in_runtime(Life::new(service, common, warnings), config, run);
     drop(guard);
     code
 }
@@ -69,16 +72,24 @@ fn joined(before: Option<Faults>, faults: Faults) -> Faults {
     all
 }
 
-fn in_runtime<T, R, F>(
-    service: ServiceInfo,
-    common: Common,
-    config: Result<T, Faults>,
-    run: R,
-) -> ExitCode
+/// Looks at what every service stands on and at what this one said it needs.
+fn examine(reader: &mut Reader) {
+    let machine = [
+        check::engine::judge(&check::engine::Engine::look()).about("Linux kernel"),
+        check::clock::judge_alone(jiff::Timestamp::now()).about("clock"),
+    ];
+    for finding in machine.into_iter().flatten() {
+        reader.found(finding);
+    }
+    reader.examine();
+}
+
+fn in_runtime<T, R, F>(life: Life, config: Result<T, Faults>, run: R) -> ExitCode
 where
     R: FnOnce(Context, T) -> F,
     F: Future<Output = anyhow::Result<()>>,
 {
+    let service = life.service;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKER_THREADS)
         .thread_name(service.name)
@@ -92,9 +103,7 @@ where
         }
     };
     // The panic hook has logged the panic; what is left is a plain exit code after the flush.
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        runtime.block_on(Life::new(service, common).lead(config, run))
-    }));
+    let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(life.lead(config, run))));
     runtime.shutdown_timeout(RUNTIME_STOP_MAX);
     match outcome {
         Ok(Ok(code)) => code,
@@ -111,11 +120,13 @@ where
 struct Life {
     service: ServiceInfo,
     common: Common,
+    /// What `/health` shows as degraded from the start.
+    warnings: Vec<Fault>,
 }
 
 impl Life {
-    fn new(service: ServiceInfo, common: Common) -> Self {
-        Self { service, common }
+    fn new(service: ServiceInfo, common: Common, warnings: Vec<Fault>) -> Self {
+        Self { service, common, warnings }
     }
 
     async fn lead<T, R, F>(self, config: Result<T, Faults>, run: R) -> anyhow::Result<ExitCode>
@@ -133,6 +144,10 @@ impl Life {
         let common = self.common.clone();
         let shutdown = CancellationToken::new();
         let health = Health::starting(self.service);
+        for (name, warning) in named(&self.warnings) {
+            let problem = about(warning);
+            health.remark(&name, Outcome::degraded(problem, warning.remedy.clone()));
+        }
         let (context, server) =
             Context::open_over(health, common, listener, &metrics, shutdown.clone())
                 .context("read the listener's address")?;
@@ -280,14 +295,8 @@ enum Opened<T> {
 
 /// Names every fault on `/health` and in one log line, and waits to be stopped.
 async fn stay_up(context: &Context, faults: &Faults, signals: &mut Signals) -> ExitCode {
-    for (index, fault) in faults.iter().enumerate() {
-        let earlier = faults.iter().take(index).filter(|other| other.key == fault.key).count();
-        let name = match earlier {
-            0 => format!("settings.{}", fault.key),
-            _ => format!("settings.{}.{}", fault.key, earlier + 1),
-        };
-        let outcome =
-            Outcome::failing(format!("{} {}", fault.key, fault.problem), fault.remedy.to_string());
+    for (name, fault) in named(faults.iter()) {
+        let outcome = Outcome::failing(about(fault), fault.remedy.clone());
         context.health.computed(&name, move || outcome.clone());
     }
     tracing::error!(
@@ -299,4 +308,27 @@ async fn stay_up(context: &Context, faults: &Faults, signals: &mut Signals) -> E
     let name = signals.next().await;
     tracing::info!(signal = name, "stopped");
     ExitCode::SUCCESS
+}
+
+/// The name on `/health` of each fault; several of one key are numbered.
+fn named<'a>(faults: impl IntoIterator<Item = &'a Fault>) -> Vec<(String, &'a Fault)> {
+    let mut named: Vec<(String, &Fault)> = Vec::new();
+    for fault in faults {
+        let earlier = named.iter().filter(|(_, other)| other.key == fault.key).count();
+        let name = match earlier {
+            0 => format!("settings.{}", fault.key),
+            _ => format!("settings.{}.{}", fault.key, earlier + 1),
+        };
+        named.push((name, fault));
+    }
+    named
+}
+
+/// The problem with its key before it, in each language there is.
+fn about(fault: &Fault) -> Words {
+    let english = format!("{} {}", fault.key, fault.problem.english());
+    match fault.problem.japanese() {
+        Some(japanese) => (english, format!("{} {japanese}", fault.key)).into(),
+        None => english.into(),
+    }
 }

@@ -2,67 +2,27 @@
 
 use std::fmt;
 
-/// What a person can do about a fault: English, and Japanese where it is at hand.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hint {
-    english: String,
-    japanese: Option<String>,
-}
-
-impl Hint {
-    /// The English sentence.
-    pub fn english(&self) -> &str {
-        &self.english
-    }
-
-    /// The Japanese sentence, if there is one.
-    pub fn japanese(&self) -> Option<&str> {
-        self.japanese.as_deref()
-    }
-}
-
-impl From<&str> for Hint {
-    fn from(english: &str) -> Self {
-        Self { english: english.to_owned(), japanese: None }
-    }
-}
-
-impl From<String> for Hint {
-    fn from(english: String) -> Self {
-        Self { english, japanese: None }
-    }
-}
-
-impl From<(&str, &str)> for Hint {
-    fn from((english, japanese): (&str, &str)) -> Self {
-        Self { english: english.to_owned(), japanese: Some(japanese.to_owned()) }
-    }
-}
-
-impl fmt::Display for Hint {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.english)?;
-        match &self.japanese {
-            Some(japanese) => write!(formatter, " / {japanese}"),
-            None => Ok(()),
-        }
-    }
-}
+use crate::words::{Reading, Words};
 
 /// One thing wrong with the configuration: where, what, and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// The setting, file or address at fault, e.g. `DISCORD_TOKEN`.
     pub key: String,
-    /// What is wrong with it; never holds a secret.
-    pub problem: String,
+    /// What is wrong with it; reads on after the key, never holds a secret.
+    pub problem: Words,
     /// What to do about it.
-    pub remedy: Hint,
+    pub remedy: Words,
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {} ({})", self.key, self.problem, self.remedy)
+        write!(formatter, "{} {} ({})", self.key, self.problem.english(), self.remedy.english())?;
+        if self.problem.japanese().is_none() && self.remedy.japanese().is_none() {
+            return Ok(());
+        }
+        let (problem, remedy) = (self.problem.in_language(true), self.remedy.in_language(true));
+        write!(formatter, " / {} {problem} ({remedy})", self.key)
     }
 }
 
@@ -77,8 +37,8 @@ impl Faults {
     /// A single fault: `key` names the setting, `problem` reads on after it.
     pub fn one(
         key: impl Into<String>,
-        problem: impl Into<String>,
-        remedy: impl Into<Hint>,
+        problem: impl Into<Words>,
+        remedy: impl Into<Words>,
     ) -> Self {
         Self(vec![Fault { key: key.into(), problem: problem.into(), remedy: remedy.into() }])
     }
@@ -125,16 +85,34 @@ impl<'a> IntoIterator for &'a Faults {
 
 impl fmt::Display for Faults {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.listed(Reading::Both))
+    }
+}
+
+impl Faults {
+    /// The faults as a list for the person at the terminal.
+    pub(crate) fn listed(&self, reading: Reading) -> String {
         let noun = if self.0.len() == 1 { "fault" } else { "faults" };
-        write!(formatter, "{} configuration {noun}:", self.0.len())?;
+        let mut lines = vec![match reading {
+            Reading::Japanese => format!("設定に {} 件の問題があります:", self.0.len()),
+            Reading::English | Reading::Both => format!("{} configuration {noun}:", self.0.len()),
+        }];
         for (number, fault) in self.0.iter().enumerate() {
-            write!(formatter, "\n  {}. {} {}", number + 1, fault.key, fault.problem)?;
-            write!(formatter, "\n     remedy: {}", fault.remedy.english())?;
-            if let Some(japanese) = fault.remedy.japanese() {
-                write!(formatter, "\n     対処: {japanese}")?;
+            let (number, key) = (number + 1, &fault.key);
+            let japanese = reading == Reading::Japanese;
+            let problem = fault.problem.in_language(japanese);
+            let remedy = fault.remedy.in_language(japanese);
+            let word = if japanese { "対処" } else { "remedy" };
+            lines.push(format!("  {number}. {key} {problem}"));
+            lines.push(format!("     {word}: {remedy}"));
+            if reading == Reading::Both {
+                let problem = fault.problem.japanese();
+                lines.extend(problem.map(|problem| format!("     問題: {key} {problem}")));
+                let remedy = fault.remedy.japanese();
+                lines.extend(remedy.map(|remedy| format!("     対処: {remedy}")));
             }
         }
-        Ok(())
+        lines.join("\n")
     }
 }
 

@@ -3,14 +3,17 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::fault::{Fault, Faults, Hint};
+use super::fault::{Fault, Faults};
+use super::guess::nearest;
 use super::source::{CONFIG_KEY, RawValue, Source};
+use crate::check::{Finding, Need};
+use crate::words::Words;
 
 /// How much of an offending value a message repeats.
 const SHOWN_CHARACTERS_MAX: usize = 60;
@@ -36,20 +39,22 @@ pub struct Reader {
     source: Source,
     keys: Vec<Key>,
     faults: Faults,
-    warnings: Vec<String>,
+    warnings: Vec<Fault>,
+    needs: Vec<Need>,
 }
 
 impl Reader {
     /// A reader over `source`, whose own faults (an unreadable TOML file) are already counted.
     pub fn new(mut source: Source) -> Self {
         let faults = source.take_faults();
-        let mut reader = Self { source, keys: Vec::new(), faults, warnings: Vec::new() };
+        let mut reader =
+            Self { source, keys: Vec::new(), faults, warnings: Vec::new(), needs: Vec::new() };
         reader.note(CONFIG_KEY, None, false, false);
         reader
     }
 
     /// A value without which the service cannot start. `hint` says where to get it.
-    pub fn required<T>(&mut self, key: &str, hint: impl Into<Hint>) -> Option<T>
+    pub fn required<T>(&mut self, key: &str, hint: impl Into<Words>) -> Option<T>
     where
         T: FromStr<Err: Display>,
     {
@@ -58,7 +63,7 @@ impl Reader {
         match self.raw(key) {
             Ok(Some(raw)) => self.parse(key, &raw, Some(hint)),
             Ok(None) => {
-                self.fault(key, "is not set", hint);
+                self.fault(key, ("is not set", "が設定されていません"), hint);
                 None
             }
             Err(()) => None,
@@ -98,8 +103,15 @@ impl Reader {
         if range.contains(&value) {
             return value;
         }
-        let remedy = format!("choose a value from {} to {}", range.start(), range.end());
-        self.fault(key, format!("is {value}, out of range"), remedy);
+        let (start, end) = (range.start(), range.end());
+        self.fault(
+            key,
+            (format!("is {value}, out of range"), format!("が {value} です(範囲外)")),
+            (
+                format!("choose a value from {start} to {end}"),
+                format!("{start} から {end} までの値にしてください"),
+            ),
+        );
         default
     }
 
@@ -131,13 +143,17 @@ impl Reader {
     }
 
     /// A secret without which the service cannot start, from `<key>` or the file `<key>_FILE`.
-    pub fn secret(&mut self, key: &str, hint: impl Into<Hint>) -> Option<SecretString> {
+    pub fn secret(&mut self, key: &str, hint: impl Into<Words>) -> Option<SecretString> {
         self.note(key, None, true, true);
         match self.raw_secret(key) {
             Ok(Some(secret)) => Some(secret),
             Ok(None) => {
                 let hint = hint.into();
-                self.fault(key, format!("is not set, nor is {key}_FILE"), hint);
+                let problem = (
+                    format!("is not set, nor is {key}_FILE"),
+                    format!("({key}_FILE も)が設定されていません"),
+                );
+                self.fault(key, problem, hint);
                 None
             }
             Err(()) => None,
@@ -151,9 +167,42 @@ impl Reader {
     }
 
     /// Records a fault the caller found, such as two settings that contradict each other.
-    pub fn fault(&mut self, key: &str, problem: impl Into<String>, remedy: impl Into<Hint>) {
-        let problem = problem.into();
-        self.faults.push(Fault { key: key.to_owned(), problem, remedy: remedy.into() });
+    pub fn fault(&mut self, key: &str, problem: impl Into<Words>, remedy: impl Into<Words>) {
+        let (problem, remedy) = (problem.into(), remedy.into());
+        self.faults.push(Fault { key: key.to_owned(), problem, remedy });
+    }
+
+    /// Records what a person should know, though it keeps the service from nothing.
+    pub fn warning(&mut self, key: &str, problem: impl Into<Words>, remedy: impl Into<Words>) {
+        let (problem, remedy) = (problem.into(), remedy.into());
+        self.warnings.push(Fault { key: key.to_owned(), problem, remedy });
+    }
+
+    /// Says that the service writes into the folder that the setting `key` names.
+    pub fn needs_folder(&mut self, key: &str, path: &Path) {
+        self.needs.push(Need::Folder { key: key.to_owned(), path: path.to_owned() });
+    }
+
+    /// Says that the service keeps an SQLite database in the file that the setting `key` names.
+    pub fn needs_database(&mut self, key: &str, path: &Path) {
+        self.needs.push(Need::Database { key: key.to_owned(), path: path.to_owned() });
+    }
+
+    /// Looks whether the surroundings offer what was asked of them. A start does this once, before
+    /// [`finish`](Self::finish); merely reading settings never touches the disk.
+    pub fn examine(&mut self) {
+        for need in std::mem::take(&mut self.needs) {
+            for finding in need.look() {
+                self.found(finding);
+            }
+        }
+    }
+
+    pub(crate) fn found(&mut self, finding: Finding) {
+        match finding {
+            Finding::Fault(fault) => self.faults.push(fault),
+            Finding::Warning(fault) => self.warnings.push(fault),
+        }
     }
 
     /// Every key asked for so far, in order.
@@ -161,8 +210,8 @@ impl Reader {
         &self.keys
     }
 
-    /// What is not wrong enough to refuse to start, for the log.
-    pub fn warnings(&self) -> &[String] {
+    /// What is not wrong enough to refuse to start, for the log and `/health`.
+    pub fn warnings(&self) -> &[Fault] {
         &self.warnings
     }
 
@@ -178,8 +227,11 @@ impl Reader {
             Some(value) if self.faults.is_empty() => Ok(value),
             None if self.faults.is_empty() => Err(Faults::one(
                 "settings",
-                "were refused without a reason",
-                "report this as a bug: reading settings gave up without recording a fault",
+                ("were refused without a reason", "が理由なく拒否されました"),
+                (
+                    "report this as a bug: reading settings gave up without recording a fault",
+                    "不具合です。開発者にお知らせください",
+                ),
             )),
             _ => Err(self.faults),
         }
@@ -196,7 +248,7 @@ impl Reader {
         self.source.get(key).map_err(|fault| self.faults.push(fault))
     }
 
-    fn parse<T>(&mut self, key: &str, raw: &RawValue, hint: Option<Hint>) -> Option<T>
+    fn parse<T>(&mut self, key: &str, raw: &RawValue, hint: Option<Words>) -> Option<T>
     where
         T: FromStr<Err: Display>,
     {
@@ -206,8 +258,12 @@ impl Reader {
                 let origin =
                     raw.origin.as_ref().map(|origin| format!(" ({origin})")).unwrap_or_default();
                 let shown = shorten(&raw.text);
-                let remedy = hint.unwrap_or_else(|| expectation::<T>().into());
-                self.fault(key, format!("is \"{shown}\"{origin}: {error}"), remedy);
+                let remedy = hint.unwrap_or_else(expectation::<T>);
+                let problem = (
+                    format!("is \"{shown}\"{origin}: {error}"),
+                    format!("の値「{shown}」{origin} は使えません: {error}"),
+                );
+                self.fault(key, problem, remedy);
                 None
             }
         }
@@ -219,15 +275,30 @@ impl Reader {
         let file = self.raw(&file_key)?;
         match (direct, file) {
             (Some(_), Some(_)) => {
-                self.fault(key, format!("and {file_key} are both set"), "keep one of the two");
+                let problem = (
+                    format!("and {file_key} are both set"),
+                    format!("と {file_key} の両方が設定されています"),
+                );
+                self.fault(key, problem, ("keep one of the two", "どちらか一方にしてください"));
                 Err(())
             }
             (Some(raw), None) => {
                 if let Some(origin) = raw.origin.filter(|_| self.source.is_exposed()) {
-                    self.warnings.push(format!(
-                        "{key} ({origin}) can be read by every user of this machine; chmod 600 the \
-                         file, or use {file_key}"
-                    ));
+                    let problem = (
+                        format!("({origin}) can be read by every user of this machine"),
+                        format!("({origin})は、この機器のすべての利用者から読めます"),
+                    );
+                    let remedy = (
+                        format!(
+                            "let only its owner read the file (chmod 600; on a NAS: File Station, \
+                             Properties, Permission), or use {file_key}"
+                        ),
+                        format!(
+                            "所有者だけが読めるようにするか(chmod 600。NAS では File Station の\
+                             プロパティ → 権限)、{file_key} を使ってください"
+                        ),
+                    );
+                    self.warning(key, problem, remedy);
                 }
                 Ok(Some(raw.text.trim().into()))
             }
@@ -241,21 +312,38 @@ impl Reader {
         if let Ok(size) = size
             && size > SECRET_FILE_BYTES_MAX
         {
-            let problem = format!("names {path}, which has {size} bytes");
-            self.fault(file_key, problem, "name a file that holds the secret and nothing else");
+            let problem = (
+                format!("names {path}, which has {size} bytes"),
+                format!("が指す {path} は {size} バイトもあります"),
+            );
+            let remedy = (
+                "name a file that holds the secret and nothing else",
+                "秘密の値だけを書いたファイルを指定してください",
+            );
+            self.fault(file_key, problem, remedy);
             return Err(());
         }
         match std::fs::read_to_string(path) {
             Ok(text) if text.trim().is_empty() => {
-                let problem = format!("names {path}, which is empty");
-                self.fault(file_key, problem, "write the secret into the file");
+                let problem =
+                    (format!("names {path}, which is empty"), format!("が指す {path} は空です"));
+                let remedy =
+                    ("write the secret into the file", "秘密の値をファイルに書いてください");
+                self.fault(file_key, problem, remedy);
                 Err(())
             }
             Ok(text) => Ok(text.trim().into()),
             Err(error) => {
-                let problem = format!("names {path}, which cannot be read: {error}");
-                let remedy = "create the file and let this user read it \
-                              (in Compose: declare it under `secrets`)";
+                let problem = (
+                    format!("names {path}, which cannot be read: {error}"),
+                    format!("が指す {path} を読めません: {error}"),
+                );
+                let remedy = (
+                    "create the file and let this user read it (in Compose the `prepare` \
+                     container does both)",
+                    "ファイルを作り、このユーザーが読めるようにしてください(Compose では `prepare` \
+                     コンテナが行います)",
+                );
                 self.fault(file_key, problem, remedy);
                 Err(())
             }
@@ -278,11 +366,23 @@ impl Reader {
             .map(|(key, written)| (key.to_owned(), written.to_owned()))
             .collect();
         for (key, written) in unknown {
-            let remedy = match nearest(&key, &known) {
-                Some(near) => format!("did you mean {near}? otherwise remove it"),
-                None => "remove it; --help lists every setting".to_owned(),
+            let remedy: Words = match nearest(&key, &known) {
+                Some(near) => (
+                    format!("did you mean {near}? otherwise remove it"),
+                    format!("{near} のつもりでしたか。違うなら消してください"),
+                )
+                    .into(),
+                None => (
+                    "remove it; --help lists every setting",
+                    "消してください(--help にすべての設定があります)",
+                )
+                    .into(),
             };
-            self.fault(&key, format!("({written}) is not a setting of this service"), remedy);
+            let problem = (
+                format!("({written}) is not a setting of this service"),
+                format!("({written})という設定は、このサービスにはありません"),
+            );
+            self.fault(&key, problem, remedy);
         }
     }
 }
@@ -304,42 +404,26 @@ fn shorten(value: &str) -> String {
 }
 
 /// What a type's values look like, for the remedy of a value that could not be parsed.
-fn expectation<T>() -> String {
+fn expectation<T>() -> Words {
     let name = std::any::type_name::<T>();
     match name {
-        "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => {
-            "write a whole number, zero or more, without a sign".to_owned()
+        "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => (
+            "write a whole number, zero or more, without a sign",
+            "0 以上の整数を、符号なしで書いてください",
+        ),
+        "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => {
+            ("write a whole number", "整数を書いてください")
         }
-        "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => "write a whole number".to_owned(),
-        "f32" | "f64" => "write a number such as 2 or 0.5".to_owned(),
-        "bool" => "write true or false".to_owned(),
-        _ if name.ends_with("SocketAddr") => "write ADDRESS:PORT, such as 0.0.0.0:8080".to_owned(),
-        _ => "correct the value; --help lists every setting and its default".to_owned(),
+        "f32" | "f64" => ("write a number such as 2 or 0.5", "2 や 0.5 のような数を書いてください"),
+        "bool" => ("write true or false", "true か false を書いてください"),
+        _ if name.ends_with("SocketAddr") => (
+            "write ADDRESS:PORT, such as 0.0.0.0:8080",
+            "0.0.0.0:8080 のように「アドレス:ポート」を書いてください",
+        ),
+        _ => (
+            "correct the value; --help lists every setting and its default",
+            "値を直してください(--help にすべての設定と既定値があります)",
+        ),
     }
-}
-
-/// The known key most like `key`, if one is like enough to be meant.
-fn nearest<'a>(key: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
-    known
-        .iter()
-        .map(|candidate| (distance(key, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3)
-        .min()
-        .map(|(_, candidate)| candidate.as_str())
-}
-
-/// Edit distance over characters, with one row of memory.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, from) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, to) in right.iter().enumerate() {
-            let substitution = diagonal + usize::from(from != *to);
-            diagonal = row[column + 1];
-            row[column + 1] = substitution.min(row[column] + 1).min(diagonal + 1);
-        }
-    }
-    row[right.len()]
+    .into()
 }

@@ -277,7 +277,7 @@ impl NatsSettings {
         if user.is_some() && password.is_none() {
             reader.fault(
                 "NATS_USER",
-                "is set without NATS_PASSWORD",
+                ("is set without NATS_PASSWORD", "だけがあり、NATS_PASSWORD がありません"),
                 (
                     "set NATS_PASSWORD or NATS_PASSWORD_FILE too, or unset NATS_USER",
                     "NATS_PASSWORD(または NATS_PASSWORD_FILE)も設定してください",
@@ -295,6 +295,10 @@ const CONTAINER_MARKS: [&str; 3] =
 /// Whether a supervisor would restart this process: it runs in a container, and nobody sits before
 /// it at a terminal who could read the message and correct the setting.
 fn is_supervised() -> bool {
-    let contained = CONTAINER_MARKS.iter().any(|mark| Path::new(mark).exists());
-    contained && !std::io::stderr().is_terminal()
+    is_contained() && !std::io::stderr().is_terminal()
+}
+
+/// Whether this process runs in a container.
+pub(crate) fn is_contained() -> bool {
+    CONTAINER_MARKS.iter().any(|mark| Path::new(mark).exists())
 }

@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::fault::{Fault, Faults, Hint};
+use super::fault::{Fault, Faults};
+use crate::words::{Reading, Words};
 
 /// The setting that names the TOML file.
 pub(super) const CONFIG_KEY: &str = "KOTONOHA_CONFIG";
@@ -59,8 +60,14 @@ impl Source {
         match toml.parse::<toml::Table>() {
             Ok(table) => self.flatten(name, "", &table),
             Err(error) => {
-                let problem = format!("is not valid TOML: {}", error.to_string().trim_end());
-                self.fault(name, problem, "correct the file at the line named");
+                let error = error.to_string();
+                let error = error.trim_end();
+                let problem = (
+                    format!("is not valid TOML: {error}"),
+                    format!("は正しい TOML ではありません: {error}"),
+                );
+                let remedy = ("correct the file at the line named", "示された行を直してください");
+                self.fault(name, problem, remedy);
             }
         }
         self
@@ -84,8 +91,14 @@ impl Source {
                 source.with_toml(&path, &text)
             }
             Err(error) => {
-                let problem = format!("names {path}, which cannot be read: {error}");
-                let remedy = "create the file, grant this user read permission, or unset the key";
+                let problem = (
+                    format!("names {path}, which cannot be read: {error}"),
+                    format!("が指す {path} を読めません: {error}"),
+                );
+                let remedy = (
+                    "create the file, grant this user read permission, or unset the key",
+                    "ファイルを作るか、このユーザーが読めるようにするか、設定を外してください",
+                );
                 source.fault(CONFIG_KEY, problem, remedy);
                 source
             }
@@ -97,8 +110,8 @@ impl Source {
         if let Some(value) = (self.lookup)(key) {
             let text = value.into_string().map_err(|_invalid| Fault {
                 key: key.to_owned(),
-                problem: "is not valid UTF-8".to_owned(),
-                remedy: "write the value in UTF-8".into(),
+                problem: ("is not valid UTF-8", "が正しい UTF-8 ではありません").into(),
+                remedy: ("write the value in UTF-8", "UTF-8 で書いてください").into(),
             })?;
             if !text.trim().is_empty() {
                 return Ok(Some(RawValue { text, origin: None }));
@@ -134,8 +147,14 @@ impl Source {
                     Some(text) => self.insert(name, &written, text),
                     None => self.fault(
                         &written,
-                        format!("in {name} is a list of tables or lists"),
-                        "write a plain value, or a list of plain values",
+                        (
+                            format!("in {name} is a list of tables or lists"),
+                            format!("({name})が、表やリストのリストになっています"),
+                        ),
+                        (
+                            "write a plain value, or a list of plain values",
+                            "単純な値か、単純な値のリストにしてください",
+                        ),
                     ),
                 },
             }
@@ -145,16 +164,28 @@ impl Source {
     fn insert(&mut self, name: &str, written: &str, text: String) {
         let key = written.replace(['.', '-'], "_").to_uppercase();
         if let Some(first) = self.file.get(&key) {
-            let problem = format!("and {} in {name} both mean {key}", first.written);
-            self.fault(written, problem, "keep one of the two");
+            let first = &first.written;
+            let problem = (
+                format!("and {first} in {name} both mean {key}"),
+                format!("と {first}({name})は、どちらも {key} を意味します"),
+            );
+            let remedy = ("keep one of the two", "どちらか一方にしてください");
+            self.fault(written, problem, remedy);
             return;
         }
         self.file.insert(key, FileValue { written: format!("{written} in {name}"), text });
     }
 
-    fn fault(&mut self, key: &str, problem: String, remedy: impl Into<Hint>) {
-        self.faults.push(Fault { key: key.to_owned(), problem, remedy: remedy.into() });
+    fn fault(&mut self, key: &str, problem: impl Into<Words>, remedy: impl Into<Words>) {
+        let (problem, remedy) = (problem.into(), remedy.into());
+        self.faults.push(Fault { key: key.to_owned(), problem, remedy });
     }
+}
+
+/// The language of whoever sits at this terminal.
+#[expect(clippy::disallowed_methods, reason = "this is the one door to the environment")]
+pub(crate) fn reading() -> Reading {
+    Reading::of(|key| std::env::var(key).ok())
 }
 
 impl std::fmt::Debug for Source {

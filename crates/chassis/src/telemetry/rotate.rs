@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
+use crate::check::folder::diagnose;
 use crate::settings::Faults;
 
 /// How many processes of one service may log into one folder, each to its own file.
@@ -38,17 +39,8 @@ impl SizeRotatingWriter {
         count: u32,
     ) -> Result<Self, Faults> {
         Self::claim(directory, service, bytes_max, count).map_err(|error| {
-            let problem =
-                format!("is {}, where the log cannot be written: {error}", directory.display());
-            Faults::one(
-                "LOG_DIR",
-                problem,
-                (
-                    "name a folder this user may write to, or unset the key to log to standard \
-                     output alone",
-                    "書き込めるフォルダを指定するか、設定を外してください",
-                ),
-            )
+            let (problem, remedy) = diagnose(directory, &error);
+            Faults::one("LOG_DIR", problem, remedy)
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -50,6 +51,13 @@ impl Specimen {
 
     pub(crate) fn set(mut self, key: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.env(key, value);
+        self
+    }
+
+    /// Runs it as another user, whom the folder is given to; only root can.
+    pub(crate) fn user(mut self, uid: u32) -> Self {
+        std::os::unix::fs::chown(self.folder.path(), Some(uid), Some(uid)).unwrap();
+        self.command.uid(uid).gid(uid);
         self
     }
 

@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "what helpers of a test cannot do fails the test")]
 
 mod children;
+mod disks;
 mod lives;
 mod log_file;
 mod logs;
 mod probes;
 mod redaction;
 mod settings;
+mod surroundings;
