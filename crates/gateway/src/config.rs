@@ -43,6 +43,9 @@ pub struct Limits {
     pub reconnect_delay_max: Duration,
     /// How often a refused login may be tried within an hour.
     pub refused_logins_per_hour_max: usize,
+    /// How many requests Discord may refuse within ten minutes before sending pauses; it bans an
+    /// address at 10,000.
+    pub invalid_requests_max: u32,
     /// How long one request to Discord may take.
     pub request_timeout: Duration,
     /// How long a command may stay unanswered before the bus delivers it again.
@@ -57,6 +60,7 @@ impl Default for Limits {
             checkpoint_every: Duration::from_secs(1),
             reconnect_delay_max: Duration::from_secs(2),
             refused_logins_per_hour_max: 5,
+            invalid_requests_max: 1_000,
             request_timeout: Duration::from_secs(10),
             command_ack_wait: Duration::from_secs(10),
         }

@@ -301,6 +301,9 @@ impl Gateway {
     async fn ask_gateway(&self, gate: &Gate) -> anyhow::Result<Option<GatewayInfo>> {
         let stop = &self.parts.shutdown;
         loop {
+            if let Some((refusal, at)) = gate.refusal().await {
+                self.checks.refused(refusal, Some(at));
+            }
             stop.run_until_cancelled(gate.wait_after_refusal(None)).await;
             let failure = match stop.run_until_cancelled(gate.ask()).await {
                 None => return Ok(None),
@@ -310,8 +313,8 @@ impl Gateway {
             let wait = match failure {
                 Failure::Unauthorized(until) => {
                     let refusal = Refusal { code: 401 };
-                    self.checks.refused(refusal);
                     gate.refused(refusal).await;
+                    self.checks.refused(refusal, None);
                     if self.parts.on_fault == OnFault::Exit {
                         return Err(fault(refusal).into());
                     }

@@ -42,9 +42,9 @@ impl Checks {
         }
     }
 
-    /// Says why Discord refuses us.
-    pub(crate) fn refused(&self, refusal: Refusal) {
-        self.discord.set(refused(refusal));
+    /// Says why Discord refuses us, and when the next login is tried (Unix milliseconds).
+    pub(crate) fn refused(&self, refusal: Refusal, again_unix_ms: Option<u64>) {
+        self.discord.set(refused(refusal, again_unix_ms));
     }
 
     /// Says how the bus is: `stalled` is for how long it has stored nothing.
@@ -175,7 +175,7 @@ fn discord(snapshots: &[Snapshot]) -> Outcome {
 
 fn of_shard(snapshot: &Snapshot) -> Outcome {
     if let Some(refusal) = snapshot.refusal {
-        return refused(refusal);
+        return refused(refusal, snapshot.login_unix_ms);
     }
     let shard = snapshot.shard;
     if let Some(at) = snapshot.login_unix_ms {
@@ -207,7 +207,19 @@ fn of_shard(snapshot: &Snapshot) -> Outcome {
 
 fn sender(watched: &Watched) -> Outcome {
     if watched.rest.is_unauthorized() {
-        return refused(Refusal { code: 401 });
+        return refused(Refusal { code: 401 }, None);
+    }
+    if let Some(until) = watched.rest.paused_until() {
+        let minutes = until.saturating_duration_since(Instant::now()).as_secs().div_ceil(60);
+        return Outcome::failing(
+            format!(
+                "Discord refused too many requests in ten minutes; nothing is sent for {minutes} min, to avoid a ban"
+            ),
+            (
+                "give the bot the permissions it lacks in its channels; sending goes on by itself",
+                "ボットのチャンネル権限を確認してください。送信は自動で再開します",
+            ),
+        );
     }
     if watched.sender.is_held() {
         Outcome::Ok
@@ -216,9 +228,13 @@ fn sender(watched: &Watched) -> Outcome {
     }
 }
 
-fn refused(refusal: Refusal) -> Outcome {
+fn refused(refusal: Refusal, again_unix_ms: Option<u64>) -> Outcome {
+    let again = again_unix_ms.map_or_else(String::new, |at| {
+        let minutes = at.saturating_sub(clock::unix_ms()).div_ceil(60_000);
+        format!("; the next login is tried within {minutes} min")
+    });
     Outcome::failing(
-        format!("{} {} (code {})", refusal.setting(), refusal.problem(), refusal.code),
+        format!("{} {} (code {}){again}", refusal.setting(), refusal.problem(), refusal.code),
         refusal.remedy(),
     )
 }

@@ -48,6 +48,8 @@ struct State {
     buckets: Buckets,
     breaker: Breaker,
     unauthorized_until: Option<Instant>,
+    /// Until when sending was said to pause, so that it is said once.
+    pause_told: Option<Instant>,
 }
 
 impl fmt::Debug for Rest {
@@ -85,8 +87,9 @@ impl Rest {
             authorization,
             state: Mutex::new(State {
                 buckets: Buckets::new(config.requests_per_second),
-                breaker: Breaker::default(),
+                breaker: Breaker::new(config.limits.invalid_requests_max),
                 unauthorized_until: None,
+                pause_told: None,
             }),
             ended: Notify::new(),
         };
@@ -175,6 +178,11 @@ impl Rest {
         self.inner.lock().unauthorized_until.is_some_and(|until| until > Instant::now())
     }
 
+    /// Until when nothing is sent because Discord refused too many requests.
+    pub(crate) fn paused_until(&self) -> Option<Instant> {
+        self.inner.lock().breaker.open_until(Instant::now())
+    }
+
     async fn attempt(&self, call: &Call) -> Result<Bytes, Failure> {
         let under_way = UnderWay { inner: &self.inner, limit: &call.limit, over: false };
         let begun = Instant::now();
@@ -261,10 +269,13 @@ impl Inner {
             return Err(Failure::Unauthorized(until));
         }
         if let Some(until) = state.breaker.open_until(now) {
-            tracing::error!(
-                wait_seconds = until.saturating_duration_since(now).as_secs(),
-                "too many requests were refused by Discord; sending pauses to avoid a ban"
-            );
+            if state.pause_told != Some(until) {
+                state.pause_told = Some(until);
+                tracing::error!(
+                    wait_seconds = until.saturating_duration_since(now).as_secs(),
+                    "too many requests were refused by Discord; sending pauses to avoid a ban"
+                );
+            }
             return Err(Failure::Limited(until));
         }
         Ok(state.buckets.ask(&call.limit, urgency, now))

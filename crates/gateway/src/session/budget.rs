@@ -84,6 +84,11 @@ impl Budget {
         }
     }
 
+    /// The close code or HTTP status with which logins are refused, while they are.
+    pub(crate) fn refused_code(&self) -> Option<u16> {
+        self.refused.as_ref().map(|refused| refused.code)
+    }
+
     /// While logins are refused: when the next may be tried. None = they are not refused.
     pub(crate) fn refused_login_at(&self, now: u64, per_hour_max: usize) -> Option<u64> {
         let refused = self.refused.as_ref()?;

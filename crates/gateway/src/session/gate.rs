@@ -72,6 +72,8 @@ struct State {
     budget: Budget,
     limit: Option<Limit>,
     last: HashMap<u32, Instant>,
+    /// Whether a login against a refusal was counted that has not been tried yet.
+    has_leave: bool,
 }
 
 impl fmt::Debug for Gate {
@@ -89,7 +91,7 @@ impl Gate {
         stop: CancellationToken,
     ) -> Self {
         let budget = store.budget(&stop).await;
-        let state = State { budget, limit: None, last: HashMap::new() };
+        let state = State { budget, limit: None, last: HashMap::new(), has_leave: false };
         let left = AtomicU32::new(state.left());
         let state = Mutex::new(state);
         Self { inner: Arc::new(Inner { rest, store, refused_per_hour_max, stop, state, left }) }
@@ -103,7 +105,17 @@ impl Gate {
         Ok(info)
     }
 
-    /// While logins are refused: waits until the next may be tried, and counts it.
+    /// Why Discord refuses our logins, if it does, and when the next may be tried, in
+    /// milliseconds since the Unix epoch.
+    pub(crate) async fn refusal(&self) -> Option<(Refusal, u64)> {
+        let state = self.inner.state.lock().await;
+        let refusal = Refusal { code: state.budget.refused_code()? };
+        let hourly = self.inner.refused_per_hour_max;
+        state.budget.refused_login_at(clock::unix_ms(), hourly).map(|at| (refusal, at))
+    }
+
+    /// While logins are refused: waits until the next may be tried, and counts it. What is asked
+    /// of Discord before a login, and the login itself, are one try: with a report it is used up.
     pub(crate) async fn wait_after_refusal(&self, report: Option<&Report>) {
         loop {
             let now = clock::unix_ms();
@@ -111,9 +123,15 @@ impl Gate {
             let at = state.budget.refused_login_at(now, self.inner.refused_per_hour_max);
             match at {
                 None => return,
+                Some(_) if state.has_leave => {
+                    state.has_leave = report.is_none();
+                    return;
+                }
                 Some(at) if at <= now => {
                     state.budget.retry_refused(now);
-                    self.inner.store.save_budget(&state.budget, &self.inner.stop).await;
+                    if self.inner.store.save_budget(&state.budget, &self.inner.stop).await {
+                        state.has_leave = report.is_none();
+                    }
                     return;
                 }
                 Some(at) => {
@@ -144,6 +162,7 @@ impl Gate {
     pub(crate) async fn refused(&self, refusal: Refusal) {
         let mut state = self.inner.state.lock().await;
         state.budget.refused(refusal.code, clock::unix_ms());
+        state.has_leave = false;
         self.inner.store.save_budget(&state.budget, &self.inner.stop).await;
     }
 

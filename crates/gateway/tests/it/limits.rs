@@ -1,7 +1,7 @@
 //! Every shape of Discord's 429 is waited out: nothing is sent before its time.
 
-use contracts::command::Action;
-use contracts::id::ChannelId;
+use contracts::command::{Action, Command};
+use contracts::id::{ChannelId, CommandId, TurnId};
 use serde_json::{Value, json};
 
 use crate::world::{World, eventually};
@@ -98,4 +98,44 @@ async fn limits_that_headers_tell_are_kept_without_a_429() {
     let creates = world.requests("POST", &format!("/channels/{}/messages", world.channel)).await;
     assert_eq!(creates.len(), 8);
     assert!(creates.iter().all(|create| create["status"] == 200), "none was refused");
+}
+
+#[tokio::test]
+async fn after_too_many_refused_requests_discord_hears_nothing_more() {
+    let world = World::new().await;
+    world.post("limits", json!({"enabled": false})).await;
+    let mut config = world.config();
+    config.limits.invalid_requests_max = 100;
+    let gateway = world.gateway_with(config, chassis::OnFault::Stay);
+    eventually("it is in session", async || gateway.is_healthy("discord")).await;
+    let fault = json!({"target": "rest", "route": "/reactions/", "kind": "status", "status": 403,
+        "count": 0});
+    world.post("faults", fault).await;
+    let question = world.mention("hi").await;
+    // One more than Discord may hear; each is a command of its own, by its generation. In many
+    // channels, which do not wait for one another.
+    let sent = (0..=100).map(|generation| {
+        let mut place = world.place(question);
+        place.channel_id = ChannelId(1_000 + u64::from(generation % 20));
+        let id = CommandId {
+            turn: TurnId::from(question),
+            generation,
+            part: 0,
+            purpose: contracts::id::Purpose::React,
+        };
+        world.send(Command { id, place, action: Action::React { emoji: "\u{1f343}".to_owned() } })
+    });
+    futures_util::future::join_all(sent).await;
+    let refused = async || world.requests("PUT", "/reactions/").await.len();
+    eventually("a hundred were refused", async || refused().await >= 100).await;
+    // What is harmless alone is not sent either, as long as Discord counts.
+    let other = world.mention("and now?").await;
+    world.command(&world.place(other), finish("Hello.")).await;
+    eventually("the gateway says why it is silent", async || {
+        matches!(gateway.outcome("sender"), Some(chassis::Outcome::Failing { remedy, .. })
+            if remedy.contains("permissions"))
+    })
+    .await;
+    assert_eq!(refused().await, 100);
+    assert!(world.own_texts(world.channel).await.is_empty());
 }

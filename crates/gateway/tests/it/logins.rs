@@ -77,6 +77,60 @@ async fn on_a_terminal_a_refusal_ends_the_process_with_its_remedy() {
 }
 
 #[tokio::test]
+async fn discord_sees_at_most_five_refused_logins_an_hour() {
+    let world = World::new().await;
+    world.post("gateway/config", json!({"accept_then_close": 4004})).await;
+    let mut tries = 0;
+    // Seconds since the first try, and whether a login may be tried then. Time goes by in the
+    // bucket: all that is kept there moves into the past between two lives of the gateway.
+    let moments = [
+        (0, true),
+        (20, false),
+        (40, true),
+        (90, false),
+        (110, true),
+        (220, false),
+        (240, true),
+        (470, false),
+        (490, true),
+        (1_500, false),
+        (3_580, false),
+        (3_620, true),
+        (3_700, false),
+        (3_890, true),
+    ];
+    let mut now = 0;
+    for (moment, may_try) in moments {
+        if moment > 0 {
+            let_time_pass(&world, moment - now).await;
+            now = moment;
+        }
+        tries += usize::from(may_try);
+        let gateway = world.gateway();
+        eventually(&format!("try {tries}, after {moment} s"), async || {
+            world.ledger("gateway_open").await.len() >= tries && is_refused(&gateway, "Reset Token")
+        })
+        .await;
+        gateway.kill();
+        assert_eq!(world.ledger("gateway_open").await.len(), tries, "after {moment} s");
+    }
+}
+
+/// Moves everything that the budget remembers into the past.
+async fn let_time_pass(world: &World, seconds: u64) {
+    let sessions = world.bus().bucket(stream::GATEWAY_SESSIONS.name).await.unwrap();
+    let keys = sessions.keys("budget.").await.unwrap();
+    let kept = sessions.get(&keys[0]).await.unwrap().expect("the budget is kept");
+    let mut budget: Value = serde_json::from_slice(&kept.value).unwrap();
+    for list in ["/identifies", "/refused/attempts"] {
+        for moment in budget.pointer_mut(list).unwrap().as_array_mut().unwrap() {
+            *moment = json!(moment.as_u64().unwrap() - seconds * 1_000);
+        }
+    }
+    sessions.put(&keys[0], budget.to_string().into_bytes()).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_invalid_session_is_replaced_after_a_moment() {
     let world = World::new().await;
     let gateway = world.connected().await;
