@@ -56,6 +56,20 @@ async fn a_person_speaks_edits_reacts_and_attaches() {
 }
 
 #[tokio::test]
+async fn an_attached_page_never_runs_beside_the_chat_page() {
+    let world = World::start().await;
+    let file = json!({"filename": "a.html", "content_type": "text/html", "data_base64": "PGI+"});
+    let body = json!({"author_id": world.user("hana"), "attachments": [file]});
+    let path = format!("channels/{}/messages", world.channel(0));
+    let said = world.control("POST", &path, body).await;
+    let served = world.http.get(said["attachments"][0]["url"].as_str().unwrap()).send().await;
+    let headers = served.unwrap().headers().clone();
+    assert_eq!(headers["content-disposition"], "attachment");
+    assert!(headers["content-security-policy"].to_str().unwrap().starts_with("sandbox"));
+    assert_eq!(headers["x-content-type-options"], "nosniff");
+}
+
+#[tokio::test]
 async fn refusals_say_what_to_do() {
     let world = World::start().await;
     let path = format!("channels/{}/messages", world.channel(0));

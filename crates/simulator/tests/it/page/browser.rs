@@ -54,8 +54,8 @@ impl Browser {
         };
         drop(rustls::crypto::ring::default_provider().install_default());
         let client = Client::new();
-        let (driver, base) = start_driver(&client, &chromedriver).await;
         let profile = tempfile::tempdir().unwrap();
+        let (driver, base) = start_driver(&client, &chromedriver, profile.path()).await;
         let mut browser = Self { client, session: base, driver, profile };
         browser.open_session(&chromium, screen).await;
         browser.show_on(screen).await;
@@ -211,7 +211,7 @@ impl Drop for Browser {
     }
 }
 
-async fn start_driver(client: &Client, chromedriver: &Path) -> (Child, String) {
+async fn start_driver(client: &Client, chromedriver: &Path, temporary: &Path) -> (Child, String) {
     // The port is free now; should another take it meanwhile, the next try finds a new one.
     for _ in 0..5 {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -219,6 +219,8 @@ async fn start_driver(client: &Client, chromedriver: &Path) -> (Child, String) {
         drop(listener);
         let mut driver = Command::new(chromedriver)
             .arg(format!("--port={port}"))
+            // Chromium leaves folders behind; they go with the profile.
+            .env("TMPDIR", temporary)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
