@@ -1,6 +1,7 @@
 //! The connection to nats-server: made in the background, kept up, and watched.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream;
@@ -10,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::error::{BusError, chain};
 use crate::stall::Stall;
+use crate::trouble::{self, Trouble};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest pause between two attempts to reach the server.
@@ -32,6 +34,9 @@ pub struct BusConfig {
     pub user: Option<String>,
     /// The user's password.
     pub password: Option<String>,
+    /// A PEM file with the authority that signed the server's certificate, where the address
+    /// begins with `tls://` and the authority is one of our own.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl fmt::Debug for BusConfig {
@@ -41,6 +46,7 @@ impl fmt::Debug for BusConfig {
             .field("url", &self.url)
             .field("service", &self.service)
             .field("user", &self.user)
+            .field("ca_file", &self.ca_file)
             .finish_non_exhaustive()
     }
 }
@@ -66,6 +72,7 @@ pub struct Bus {
     pub(crate) jetstream: jetstream::Context,
     pub(crate) stall: Stall,
     connection: watch::Receiver<Connection>,
+    trouble: Trouble,
 }
 
 impl fmt::Debug for Bus {
@@ -99,9 +106,15 @@ impl Bus {
     /// Fails only where the settings cannot work.
     pub async fn connect(config: BusConfig) -> Result<Self, BusError> {
         let (sender, connection) = watch::channel(Connection::Connecting);
+        let trouble = Trouble::default();
+        let (noted, eased) = (trouble.clone(), trouble.clone());
         let mut options = async_nats::ConnectOptions::new()
             .name(&config.service)
-            .custom_inbox_prefix(format!("_INBOX_{}", config.service))
+            // Where there are users, each may hear the inbox of its own name only.
+            .custom_inbox_prefix(format!(
+                "_INBOX_{}",
+                config.user.as_deref().unwrap_or(&config.service)
+            ))
             .retry_on_initial_connect()
             .connection_timeout(CONNECT_TIMEOUT)
             .ping_interval(PING_INTERVAL)
@@ -111,10 +124,22 @@ impl Bus {
                 let steps = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
                 RECONNECT_DELAY_STEP.saturating_mul(steps).min(RECONNECT_DELAY_MAX)
             })
+            // Asked before each attempt, this is the one place that hears why the last one failed.
+            .reconnect_to_server_callback(move |servers, _info| {
+                noted.note(servers.iter().find_map(|server| server.last_error.as_deref()));
+                std::future::ready(None)
+            })
             .event_callback(move |event| {
+                if event == async_nats::Event::Connected {
+                    eased.clear();
+                }
                 note_event(&event, &sender);
                 std::future::ready(())
             });
+        if let Some(file) = &config.ca_file {
+            trouble::expect_authorities(file)?;
+            options = options.add_root_certificates(file.clone()).require_tls(true);
+        }
         options = match (config.user, config.password) {
             (Some(user), Some(password)) => options.user_and_password(user, password),
             (None, None) => options,
@@ -141,12 +166,18 @@ impl Bus {
             .max_ack_inflight(ACKS_IN_FLIGHT_MAX)
             .backpressure_on_inflight(true)
             .build(client.clone());
-        Ok(Self { client, jetstream, stall: Stall::default(), connection })
+        Ok(Self { client, jetstream, stall: Stall::default(), connection, trouble })
     }
 
     /// Whether the server is reached, now and as it changes.
     pub fn connection(&self) -> watch::Receiver<Connection> {
         self.connection.clone()
+    }
+
+    /// Why the server is not reached, in words that say what to do; none while it is, or while
+    /// nothing is known.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.why()
     }
 
     /// For how long JetStream has stored nothing that we published, though the server may be

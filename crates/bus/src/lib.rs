@@ -9,14 +9,17 @@ mod connection;
 mod consume;
 mod declare;
 mod error;
+mod presence;
 mod publish;
 #[cfg(feature = "server")]
 pub mod server;
 mod stall;
 mod trace;
+mod trouble;
 
 pub use crate::bucket::{Bucket, Change, Entry, Watch};
 pub use crate::connection::{Bus, BusConfig, Connection, CoreMessage, StreamState, Subscription};
 pub use crate::consume::{ConsumerSpec, Deliveries, Delivery, Start};
 pub use crate::error::BusError;
+pub use crate::presence::{Grounds, Presence};
 pub use crate::publish::{Outgoing, PublishError, Stored};

@@ -33,11 +33,15 @@ impl NatsServer {
         Self::start_with("", Some(store)).await
     }
 
+    /// Starts a server without JetStream, with these lines for its configuration.
+    pub async fn start_bare(configuration: &str) -> io::Result<Self> {
+        Self::start_in(tempfile::tempdir()?, configuration).await
+    }
+
     /// Like [`NatsServer::start`], with more lines for its configuration and perhaps another place
     /// for its streams.
     pub async fn start_with(configuration: &str, store: Option<&Path>) -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let binary = binary();
         let store = store.map_or_else(|| folder.path().join("store"), Path::to_path_buf);
         // Without a limit of its own the server takes three quarters of the free disk, and then
         // refuses streams whose limits add up to more on a small one.
@@ -46,7 +50,12 @@ impl NatsServer {
              max_payload: 8MB\n{configuration}\n",
             store.display()
         );
-        std::fs::write(folder.path().join("nats.conf"), text)?;
+        Self::start_in(folder, &text).await
+    }
+
+    async fn start_in(folder: tempfile::TempDir, configuration: &str) -> io::Result<Self> {
+        let binary = binary();
+        std::fs::write(folder.path().join("nats.conf"), configuration)?;
         let (child, port) = launch(&binary, folder.path(), None).await?;
         Ok(Self { folder, binary, port, child })
     }
@@ -58,7 +67,22 @@ impl NatsServer {
 
     /// The settings with which `service` connects to it.
     pub fn config(&self, service: &str) -> BusConfig {
-        BusConfig { url: self.url(), service: service.to_owned(), user: None, password: None }
+        BusConfig {
+            url: self.url(),
+            service: service.to_owned(),
+            user: None,
+            password: None,
+            ca_file: None,
+        }
+    }
+
+    /// The settings with which a user of it connects.
+    pub fn config_of(&self, user: &str, password: &str) -> BusConfig {
+        BusConfig {
+            user: Some(user.to_owned()),
+            password: Some(password.to_owned()),
+            ..self.config(user)
+        }
     }
 
     /// The process id, where it runs.
@@ -69,6 +93,11 @@ impl NatsServer {
     /// Kills it as `kill -9` does, and waits until it is gone.
     pub async fn kill(&mut self) -> io::Result<()> {
         self.child.kill().await
+    }
+
+    /// Removes what a killed server has stored in its own folder.
+    pub fn forget_streams(&self) -> io::Result<()> {
+        std::fs::remove_dir_all(self.folder.path().join("store"))
     }
 
     /// Starts it again on the same port and folder.

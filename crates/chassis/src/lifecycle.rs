@@ -13,6 +13,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 pub use context::{Context, Server};
+pub use probe::ask;
 
 use crate::settings::{self, Common, Faults, Reader, Source};
 use arguments::Action;

@@ -4,6 +4,7 @@
 //! (subjects, streams, buckets, header names, ids) and the shapes of the bodies, each with a
 //! schema version; it never opens a socket, reads a clock or knows how a message is carried.
 
+pub mod access;
 pub mod command;
 pub mod dead_letter;
 pub mod discord;

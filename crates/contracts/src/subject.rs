@@ -21,6 +21,10 @@ pub const GATEWAY_STATUS: &str = "gateway.status.*";
 pub const GATEWAY_ASK: &str = "gateway.ask";
 /// Heartbeats and audit records.
 pub const OPS: &str = "ops.>";
+/// Heartbeats of jobs: `ops.heartbeat.<job>`.
+pub const HEARTBEATS: &str = "ops.heartbeat.>";
+/// Who did what: `ops.audit.<area>`.
+pub const AUDIT: &str = "ops.audit.>";
 /// All dead letters.
 pub const DEAD: &str = "dead.>";
 

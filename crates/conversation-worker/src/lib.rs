@@ -180,6 +180,7 @@ fn bus_config(context: &Context) -> BusConfig {
         service: context.service.name.to_owned(),
         user: nats.user.clone(),
         password: nats.password.as_ref().map(|password| password.expose_secret().to_owned()),
+        ca_file: nats.ca_file.clone(),
     }
 }
 

@@ -56,6 +56,7 @@ pub async fn run(context: Context, config: Config) -> anyhow::Result<()> {
         service: context.service.name.to_owned(),
         user: nats.user,
         password: nats.password.map(|password| password.expose_secret().to_owned()),
+        ca_file: nats.ca_file,
     })
     .await
     .map_err(|error| {

@@ -10,7 +10,7 @@ use super::Finding;
 use crate::external;
 
 /// Our crates and what each may use of ours, as in docs/architecture.md.
-const OURS: [(&str, &[&str]); 16] = [
+const OURS: [(&str, &[&str]); 17] = [
     ("gateway", &["bus", "chassis", "contracts"]),
     ("conversation-worker", &["bus", "chassis", "contracts", "database", "llm"]),
     ("backup-agent", &["bus", "chassis", "contracts", "database"]),
@@ -18,6 +18,7 @@ const OURS: [(&str, &[&str]); 16] = [
     ("webhook-receiver", &["bus", "chassis", "contracts"]),
     ("update-agent", &["bus", "chassis", "contracts"]),
     ("docker-guard", &["chassis"]),
+    ("prepare", &["bus", "chassis", "contracts"]),
     ("kotonoha", &["bus", "chassis", "contracts"]),
     ("bus", &["contracts"]),
     ("database", &[]),
@@ -36,6 +37,7 @@ const OURS: [(&str, &[&str]); 16] = [
             "database",
             "gateway",
             "llm",
+            "prepare",
             "simulator",
         ],
     ),

@@ -133,6 +133,7 @@ async fn half_of_a_login_is_a_settings_fault() {
         service: "test".to_owned(),
         user: Some("someone".to_owned()),
         password: None,
+        ca_file: None,
     };
     let error = Bus::connect(config).await.expect_err("a user without a password");
     assert!(error.to_string().contains("NATS_PASSWORD"), "{error}");

@@ -53,8 +53,11 @@ fn target(common: &Common) -> Result<SocketAddr, String> {
     Ok(address)
 }
 
-/// The body of a 200; anything else is an error in words.
-async fn ask(address: SocketAddr, path: &str) -> Result<String, String> {
+/// Asks an HTTP probe: the body of a 200; anything else is an error in words.
+///
+/// # Errors
+/// When nobody answers within 5 s, or the answer is not 200.
+pub async fn ask(address: SocketAddr, path: &str) -> Result<String, String> {
     let answer = tokio::time::timeout(TIMEOUT, get(address, path))
         .await
         .map_err(|_elapsed| format!("{address} did not answer within {} s", TIMEOUT.as_secs()))?

@@ -38,7 +38,7 @@ pub struct Common {
     pub on_fault: OnFault,
 }
 
-/// How to reach NATS (`NATS_URL`, `NATS_USER`, `NATS_PASSWORD`).
+/// How to reach NATS (`NATS_URL`, `NATS_USER`, `NATS_PASSWORD`, `NATS_CA_FILE`).
 #[derive(Debug, Clone)]
 pub struct NatsSettings {
     /// `nats://host:port`, several separated by commas.
@@ -47,6 +47,8 @@ pub struct NatsSettings {
     pub user: Option<String>,
     /// That user's password.
     pub password: Option<SecretString>,
+    /// A PEM file with the authority behind the server's certificate, for `tls://` addresses.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Level, format and file of the log.
@@ -274,6 +276,7 @@ impl NatsSettings {
         let url = reader.or("NATS_URL", "nats://127.0.0.1:4222".to_owned());
         let user: Option<String> = reader.optional("NATS_USER");
         let password = reader.optional_secret("NATS_PASSWORD");
+        let ca_file = reader.optional("NATS_CA_FILE");
         if user.is_some() && password.is_none() {
             reader.fault(
                 "NATS_USER",
@@ -284,7 +287,7 @@ impl NatsSettings {
                 ),
             );
         }
-        Self { url, user, password }
+        Self { url, user, password, ca_file }
     }
 }
 
