@@ -14,14 +14,16 @@ use crate::say;
 use crate::suite;
 use crate::surroundings;
 use crate::tidy;
+use crate::workflows;
 
 /// One step: its name and what it does.
 type Step = (&'static str, fn() -> Result<()>);
 
 /// What comes before the tests.
-const CHECKS: [Step; 5] = [
+const CHECKS: [Step; 6] = [
     ("fmt", || cargo(&["fmt", "--all", "--check"], &[])),
     ("tidy", tidy::run),
+    ("workflows", workflows::run),
     ("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])),
     ("docs", || cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])),
     ("deny", deny::run),
@@ -50,10 +52,10 @@ impl Log {
     }
 
     fn table(&self) -> String {
-        let mut rows = vec![format!("{:<8} {:<7} {:>8}", "step", "result", "seconds")];
+        let mut rows = vec![format!("{:<9} {:<7} {:>8}", "step", "result", "seconds")];
         for (name, fine, took) in &self.0 {
             let result = if *fine { "ok" } else { "FAILED" };
-            rows.push(format!("{name:<8} {result:<7} {:>8.1}", took.as_secs_f64()));
+            rows.push(format!("{name:<9} {result:<7} {:>8.1}", took.as_secs_f64()));
         }
         rows.join("\n")
     }
@@ -116,6 +118,6 @@ mod tests {
         assert_eq!(log.step::<()>("tidy", || anyhow::bail!("mend it")), None);
         let table = log.table();
         let rows: Vec<&str> = table.lines().collect();
-        assert!(rows[1].starts_with("fmt      ok") && rows[2].starts_with("tidy     FAILED"));
+        assert!(rows[1].starts_with("fmt       ok") && rows[2].starts_with("tidy      FAILED"));
     }
 }

@@ -31,7 +31,18 @@ pub(crate) fn run() -> Result<()> {
         }
     };
     check(&tool, &workspace)?;
-    advisories(&tool, &workspace)
+    advisories(&tool, &workspace).map(|_| ())
+}
+
+/// Checks everything where being unable to is a failure: before something is deployed.
+pub(crate) fn insist() -> Result<()> {
+    let workspace = surroundings::workspace()?;
+    let tool = provide()?;
+    check(&tool, &workspace)?;
+    match advisories(&tool, &workspace)? {
+        Advisories::Fine => Ok(()),
+        Advisories::Unreachable => bail!("check the advisories: their database is out of reach"),
+    }
 }
 
 /// What needs nothing but the lock file and the sources cargo has already.
@@ -48,8 +59,15 @@ fn check(tool: &Path, workspace: &Path) -> Result<()> {
     external::show(&mut check)
 }
 
+/// Whether the advisories could be looked at; a finding among them is an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Advisories {
+    Fine,
+    Unreachable,
+}
+
 /// What needs a database that is fetched, and so may be out of reach.
-fn advisories(tool: &Path, workspace: &Path) -> Result<()> {
+fn advisories(tool: &Path, workspace: &Path) -> Result<Advisories> {
     let mut check = Command::new(tool);
     check
         .current_dir(workspace)
@@ -60,11 +78,11 @@ fn advisories(tool: &Path, workspace: &Path) -> Result<()> {
     let ended = external::capture(&mut check)?;
     if ended.status.success() {
         say::aside("advisories ok");
-        return Ok(());
+        return Ok(Advisories::Fine);
     }
     if ended.errors.contains(UNREACHABLE) {
         say::aside("advisories SKIPPED: the database of advisories cannot be reached from here");
-        return Ok(());
+        return Ok(Advisories::Unreachable);
     }
     say::aside(&ended.errors);
     bail!("check the advisories: see above")

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod checklist;
 mod ci;
 mod debian;
 mod demo;
@@ -19,10 +20,13 @@ mod nats;
 mod process;
 mod python;
 mod real_model;
+mod release;
 mod say;
+mod ship;
 mod suite;
 mod surroundings;
 mod tidy;
+mod workflows;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -50,12 +54,22 @@ enum Chore {
     },
     /// Measure the release programs beside baselines: forwarding, turns, memory, start, history.
     Bench(bench::Arguments),
-    /// Run everything CI runs: fmt, tidy, deny, clippy, docs, test, demo.
+    /// Run everything CI runs: fmt, tidy, workflows, deny, clippy, docs, test, demo.
     Ci,
     /// Check the rules of this codebase that no compiler knows.
     Tidy,
     /// Check licences, sources, advisories and which crate may use what.
     Deny,
+    /// Hold the workflows to their schemas and to zizmor's rules.
+    Workflows,
+    /// Make the next version here: notes, changelog, commit and tag; nothing is pushed.
+    Release(release::Options),
+    /// Check one point of the list before a deployment.
+    #[command(subcommand)]
+    Checklist(checklist::Point),
+    /// Bring images to an environment, step by step.
+    #[command(subcommand)]
+    Ship(ship::Step),
     /// Print the path of a suitable nats-server, fetching one if there is none.
     NatsServer,
     /// Become the given command, and die with the process that started it.
@@ -94,6 +108,10 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Ci => ci::run(),
         Chore::Tidy => tidy::run(),
         Chore::Deny => deny::run(),
+        Chore::Workflows => workflows::run(),
+        Chore::Release(options) => release::run(&options),
+        Chore::Checklist(point) => checklist::run(&point),
+        Chore::Ship(step) => ship::run(&step),
         Chore::NatsServer => {
             say::line(&nats::provide()?.path.display().to_string());
             Ok(())

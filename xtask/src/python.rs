@@ -61,6 +61,29 @@ pub(crate) fn environment(name: &str, packages: &[&str], options: &[&str]) -> Re
     Ok(folder)
 }
 
+/// A virtual environment in the cache folder that holds what a list of pip's names, each file held
+/// to its hash; made once for each list.
+pub(crate) fn environment_of_list(name: &str, list: &str) -> Result<PathBuf> {
+    let folder = surroundings::cache()?.join(name);
+    let mark = folder.join(COMPLETE);
+    if std::fs::read_to_string(&mark).is_ok_and(|found| found == list) {
+        return Ok(folder);
+    }
+    say::aside(&format!("preparing {}", folder.display()));
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).context("remove a half-made virtual environment")?;
+    }
+    let python = environment_with_pip(&folder)?;
+    let requirements = folder.join("requirements.txt");
+    std::fs::write(&requirements, list).context("write pip's list")?;
+    let mut install = Command::new(python);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    install.args(["--require-hashes", "--only-binary=:all:", "--requirement"]).arg(&requirements);
+    external::quiet(&mut install)?;
+    std::fs::write(&mark, list).context("mark the virtual environment as complete")?;
+    Ok(folder)
+}
+
 /// Makes a virtual environment and gives its Python; lets Debian bring the missing module.
 fn environment_with_pip(folder: &Path) -> Result<PathBuf> {
     let make = || external::quiet(Command::new("python3").args(["-m", "venv"]).arg(folder));

@@ -97,7 +97,8 @@ fn workflow(path: &str, text: &str) -> Vec<Finding> {
         let pinned = pin.is_some_and(|(_, at)| {
             at.len() == 40 && at.bytes().all(|byte| byte.is_ascii_hexdigit())
         });
-        if !pinned && !action.starts_with("./") {
+        // What begins with `$/` is a file of this repository at the same commit.
+        if !pinned && !action.starts_with("$/") {
             findings.push(Finding::at_line(
                 path,
                 number,
@@ -137,5 +138,7 @@ mod tests {
         let good = "permissions: {}\n  - uses: a/b@0123456789012345678901234567890123456789 # v1\n";
         assert_eq!(workflow("w.yml", good), []);
         assert_eq!(workflow("w.yml", "  - uses: a/b@v1\n").len(), 2);
+        let own = "permissions: {}\n    uses: $/.github/workflows/checks.yml\n";
+        assert_eq!(workflow("w.yml", own), []);
     }
 }
