@@ -49,6 +49,8 @@ enum Conduct {
     Wounded,
     /// Learns late that it is badly configured.
     Refused,
+    /// Logs without end, each line with its number.
+    Chatty,
 }
 
 impl FromStr for Conduct {
@@ -64,6 +66,7 @@ impl FromStr for Conduct {
             "panicking" => Self::Panicking,
             "wounded" => Self::Wounded,
             "refused" => Self::Refused,
+            "chatty" => Self::Chatty,
             _ => return Err("expected steady, stubborn, brief, failing …".to_owned()),
         })
     }
@@ -80,7 +83,23 @@ impl fmt::Display for Conduct {
             Self::Panicking => "panicking",
             Self::Wounded => "wounded",
             Self::Refused => "refused",
+            Self::Chatty => "chatty",
         })
+    }
+}
+
+async fn hello() -> &'static str {
+    tracing::debug!("somebody said hello");
+    "hello"
+}
+
+/// As many lines at once as a writer can keep up with, whatever the machine.
+async fn chat() {
+    for number in 0_u64.. {
+        tracing::info!(number, "one of many lines, {}", "and a long one at that ".repeat(4));
+        if number.is_multiple_of(10) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 }
 
@@ -94,12 +113,15 @@ async fn run(context: Context, config: Config) -> anyhow::Result<()> {
     context.health.computed("clock", || Outcome::Ok);
     context.mount(
         axum::Router::new()
-            .route("/hello", axum::routing::get(|| async { "hello" }))
+            .route("/hello", axum::routing::get(hello))
             .route("/forever", axum::routing::get(std::future::pending::<()>)),
     );
     tracing::info_span!("greeting", turn.id = 7).in_scope(|| speak(&config));
     match config.conduct {
         Conduct::Steady | Conduct::Slow => context.shutdown.cancelled().await,
+        Conduct::Chatty => {
+            context.shutdown.run_until_cancelled(chat()).await;
+        }
         Conduct::Stubborn => std::future::pending().await,
         Conduct::Brief => {}
         Conduct::Failing => {

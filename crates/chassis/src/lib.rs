@@ -28,10 +28,18 @@ pub use secrecy::{ExposeSecret, SecretString};
 pub use settings::{Common, Fault, Faults, NatsSettings, OnFault, Reader, Source};
 pub use words::Words;
 
-/// Names the calling crate: its package name and version as a [`ServiceInfo`].
+/// Names the calling crate: its package name and version as a [`ServiceInfo`]. Its log file is named
+/// like it, unless another name is given: `service!(log = "kotonoha")`.
 #[macro_export]
 macro_rules! service {
     () => {
-        $crate::ServiceInfo { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") }
+        $crate::service!(log = env!("CARGO_PKG_NAME"))
+    };
+    (log = $log:expr) => {
+        $crate::ServiceInfo {
+            name: env!("CARGO_PKG_NAME"),
+            version: env!("CARGO_PKG_VERSION"),
+            log: $log,
+        }
     };
 }

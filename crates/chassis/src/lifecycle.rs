@@ -35,6 +35,8 @@ pub struct ServiceInfo {
     pub name: &'static str,
     /// The package's version.
     pub version: &'static str,
+    /// The name of its log file, without `.log`.
+    pub log: &'static str,
 }
 
 /// Runs a service from its arguments to its exit code. This is all a `main` does.

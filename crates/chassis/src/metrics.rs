@@ -81,6 +81,7 @@ fn builder() -> Result<PrometheusBuilder, BuildError> {
 
 fn describe() {
     metrics::describe_counter!("panics", "Panics since the start; each is a bug.");
+    metrics::describe_counter!("log_lines", "Log lines by level.");
     metrics::describe_counter!("log_lines_lost", "Log lines that found no room or no disk.");
 }
 

@@ -27,13 +27,15 @@
 
 mod fault;
 mod guess;
+mod log;
 mod reader;
 mod service;
 mod source;
 
 pub use fault::{Fault, Faults};
+pub use log::{FileLevel, LogConfig, LogFormat, LogLevel, TimeZone};
 pub use reader::{Key, Reader, keys_of};
-pub use service::{Common, LogConfig, LogFormat, LogLevel, NatsSettings, OnFault, TimeZone};
+pub use service::{Common, NatsSettings, OnFault};
 pub use source::Source;
 
 pub(crate) use service::is_contained;

@@ -1,14 +1,16 @@
 //! Telemetry: the log on standard output and in a file, trace ids, and redaction over all of it.
 
+mod file;
 mod layer;
+mod level;
 mod panics;
 mod queue;
 mod record;
 mod redact;
 mod render;
-mod rotate;
 
 use std::io::{self, IsTerminal as _};
+use std::path::Path;
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider as _;
@@ -17,15 +19,16 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, Registry};
+use tracing_subscriber::{Layer as _, Registry};
 
-pub use crate::settings::{LogConfig, LogFormat, LogLevel};
+pub use crate::settings::{FileLevel, LogConfig, LogFormat, LogLevel};
+pub use file::{FilePlan, LogFile};
+pub use level::LevelSwitch;
 pub use redact::redact_text;
-pub use rotate::SizeRotatingWriter;
 
 use crate::check::{self, Verdict};
 use crate::lifecycle::ServiceInfo;
-use crate::settings::Faults;
+use crate::settings::{Faults, TimeZone};
 use layer::{LogLayer, Output};
 use queue::LineQueue;
 use render::{Renderer, Style};
@@ -84,6 +87,14 @@ impl From<LogError> for Faults {
 pub struct Guard {
     queues: Vec<LineQueue>,
     provider: SdkTracerProvider,
+    level: LevelSwitch,
+}
+
+impl Guard {
+    /// What changes the level while the process runs.
+    pub fn level(&self) -> LevelSwitch {
+        self.level.clone()
+    }
 }
 
 impl Drop for Guard {
@@ -110,23 +121,16 @@ pub fn init(service: ServiceInfo, config: &LogConfig) -> Result<Guard, LogError>
     };
     let renderer = Renderer::new(service, config.time_zone);
     let mut outputs = Vec::new();
-    let mut queues = Vec::new();
     if let Some(directory) = &config.directory {
-        let writer = SizeRotatingWriter::open(
-            directory,
-            service.name,
-            config.file_bytes_max,
-            config.file_count,
-        )?;
+        let file = LogFile::open(plan(service, config, directory))?;
         let lost = renderer.clone().lost_lines(Style::Json, "file");
-        let queue = LineQueue::start("file", writer, lost).map_err(LogError::Thread)?;
-        queues.push(queue.clone());
-        outputs.push(Output { style: Style::Json, queue });
+        let queue = LineQueue::start("file", file, lost).map_err(LogError::Thread)?;
+        outputs.push(Output { style: Style::Json, level_max: config.file_level.0, queue });
     }
     let lost = renderer.clone().lost_lines(style, "stdout");
     let queue = LineQueue::start("stdout", io::stdout(), lost).map_err(LogError::Thread)?;
-    queues.push(queue.clone());
-    outputs.push(Output { style, queue });
+    outputs.push(Output { style, level_max: LevelFilter::TRACE, queue });
+    let queues = outputs.iter().map(|output| output.queue.clone()).collect();
 
     let provider = SdkTracerProvider::builder().build();
     // Spans carry ids even where the log shows only warnings, so that a trace is never cut.
@@ -138,10 +142,25 @@ pub fn init(service: ServiceInfo, config: &LogConfig) -> Result<Guard, LogError>
         .with_filter(filter_fn(|metadata| {
             metadata.is_span() && *metadata.level() <= LevelFilter::INFO
         }));
-    let filter = EnvFilter::try_new(config.level.directives()).unwrap_or_default();
-    let log = LogLayer::new(renderer, outputs, config.level.fatal_only()).with_filter(filter);
+    let (filter, level) = level::switched(&config.level);
+    let log = LogLayer::new(renderer, outputs, level.fatal_only()).with_filter(filter);
     tracing::subscriber::set_global_default(Registry::default().with(spans).with(log))?;
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     panics::hook();
-    Ok(Guard { queues, provider })
+    Ok(Guard { queues, provider, level })
+}
+
+fn plan(service: ServiceInfo, config: &LogConfig, directory: &Path) -> FilePlan {
+    FilePlan {
+        directory: directory.to_owned(),
+        name: service.log.to_owned(),
+        bytes_max: config.file_bytes_max,
+        count: config.file_count,
+        days: config.file_days,
+        archive_months: config.archive_months,
+        zone: match config.time_zone {
+            TimeZone::Utc => jiff::tz::TimeZone::UTC,
+            TimeZone::Local => jiff::tz::TimeZone::system(),
+        },
+    }
 }

@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn help_lists_the_service_s_own_settings_and_the_common_ones() {
-        let service = ServiceInfo { name: "thing", version: "1.2.3" };
+        let service = ServiceInfo { name: "thing", version: "1.2.3", log: "thing" };
         let text = help(service, |reader| {
             let token = reader.secret("DISCORD_TOKEN", "get one");
             reader.or("PORT", 5_u16);

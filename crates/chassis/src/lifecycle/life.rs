@@ -1,6 +1,7 @@
 //! One life of a service, from its settings to its exit code.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::check;
 use crate::health::{Health, Outcome};
 use crate::metrics::Metrics;
 use crate::settings::{Common, Fault, Faults, OnFault, Reader, Source};
-use crate::telemetry::{self, LogError};
+use crate::telemetry::{self, LevelSwitch, LogError};
 use crate::words::Words;
 
 const WORKER_THREADS: usize = 2;
@@ -42,6 +43,7 @@ where
     let config = parse(&mut reader);
     examine(&mut reader);
     let warnings = reader.warnings().to_vec();
+    let settings_file = reader.settings_file();
     let mut config = reader.finish(config);
     if let (Err(faults), OnFault::Exit) = (&config, common.on_fault) {
         return refuse(service, faults);
@@ -61,7 +63,8 @@ where
     for warning in &warnings {
         tracing::warn!(setting = warning.key, "{warning}");
     }
-    let code = in_runtime(Life::new(service, common, warnings), config, run);
+    let life = Life { service, common, warnings, settings_file, level: guard.level() };
+    let code = in_runtime(life, config, run);
     drop(guard);
     code
 }
@@ -122,13 +125,12 @@ struct Life {
     common: Common,
     /// What `/health` shows as degraded from the start.
     warnings: Vec<Fault>,
+    /// What is followed while the service runs.
+    settings_file: Option<PathBuf>,
+    level: LevelSwitch,
 }
 
 impl Life {
-    fn new(service: ServiceInfo, common: Common, warnings: Vec<Fault>) -> Self {
-        Self { service, common, warnings }
-    }
-
     async fn lead<T, R, F>(self, config: Result<T, Faults>, run: R) -> anyhow::Result<ExitCode>
     where
         R: FnOnce(Context, T) -> F,
@@ -152,6 +154,10 @@ impl Life {
             Context::open_over(health, common, listener, &metrics, shutdown.clone())
                 .context("read the listener's address")?;
         let upkeep = tokio::spawn(metrics.upkeep(shutdown.child_token()));
+        if let Some(file) = self.settings_file.clone() {
+            let level = self.common.log.level.clone();
+            tokio::spawn(self.level.clone().follow(file, level, shutdown.child_token()));
+        }
         let service = self.service;
         tracing::info!(
             service.address = %context.address,

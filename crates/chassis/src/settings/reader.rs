@@ -220,6 +220,17 @@ impl Reader {
         !self.faults.is_empty()
     }
 
+    /// The faults recorded so far.
+    pub(crate) fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// The settings file, if one is named.
+    pub(crate) fn settings_file(&self) -> Option<PathBuf> {
+        let named = self.source.get(CONFIG_KEY).ok().flatten();
+        named.map(|raw| PathBuf::from(raw.text))
+    }
+
     /// Ends the reading: `value` if nothing is wrong, else every fault, unknown TOML keys included.
     pub fn finish<T>(mut self, value: Option<T>) -> Result<T, Faults> {
         self.refuse_unknown_keys();

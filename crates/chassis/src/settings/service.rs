@@ -8,16 +8,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use tracing_subscriber::EnvFilter;
 
+use super::log::LogConfig;
 use super::reader::Reader;
 use super::source::Source;
 
-const LOG_FILE_BYTES_DEFAULT: u64 = 10 * 1024 * 1024;
-const LOG_FILE_BYTES_MIN: u64 = 64 * 1024;
-const LOG_FILE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-const LOG_FILE_COUNT_DEFAULT: u32 = 5;
-const LOG_FILE_COUNT_MAX: u32 = 100;
 const SHUTDOWN_GRACE_DEFAULT: Duration = Duration::from_secs(20);
 
 /// The settings common to all services. Each has a default, so reading always gives a value.
@@ -49,147 +44,6 @@ pub struct NatsSettings {
     pub password: Option<SecretString>,
     /// A PEM file with the authority behind the server's certificate, for `tls://` addresses.
     pub ca_file: Option<PathBuf>,
-}
-
-/// Level, format and file of the log.
-#[derive(Debug, Clone)]
-pub struct LogConfig {
-    /// What is logged (`LOG_LEVEL`).
-    pub level: LogLevel,
-    /// How standard output is written (`LOG_FORMAT`); unset asks whether it is a terminal.
-    pub format: LogFormat,
-    /// The folder of the rotated log file (`LOG_DIR`); unset writes none.
-    pub directory: Option<PathBuf>,
-    /// The size at which the file is rotated (`LOG_FILE_BYTES_MAX`).
-    pub file_bytes_max: u64,
-    /// How many rotated files are kept beside the current one (`LOG_FILE_COUNT`).
-    pub file_count: u32,
-    /// The time zone of the timestamps (`LOG_TIME_ZONE`).
-    pub time_zone: TimeZone,
-}
-
-impl Default for LogConfig {
-    fn default() -> Self {
-        Self {
-            level: LogLevel::default(),
-            format: LogFormat::Auto,
-            directory: None,
-            file_bytes_max: LOG_FILE_BYTES_DEFAULT,
-            file_count: LOG_FILE_COUNT_DEFAULT,
-            time_zone: TimeZone::Utc,
-        }
-    }
-}
-
-/// A level (`trace` … `fatal`, `off`) or filter directives such as `info,bus=debug`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogLevel(String);
-
-impl LogLevel {
-    /// The directives as the filter understands them: `fatal` events are errors there.
-    pub(crate) fn directives(&self) -> &str {
-        if self.fatal_only() { "error" } else { &self.0 }
-    }
-
-    /// Whether only events marked `fatal = true` are wanted.
-    pub(crate) fn fatal_only(&self) -> bool {
-        self.0.eq_ignore_ascii_case("fatal")
-    }
-}
-
-impl Default for LogLevel {
-    fn default() -> Self {
-        Self("info".to_owned())
-    }
-}
-
-impl FromStr for LogLevel {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        const EXPECTED: &str = "expected trace, debug, info, warn, error, fatal, off, or directives like info,bus=debug";
-        let plain = text.chars().all(|letter| letter.is_ascii_alphabetic());
-        let level = Self(text.to_owned());
-        // A lone unknown word parses as a target, which would silently turn the log off.
-        if plain
-            && !level.fatal_only()
-            && text.parse::<tracing::level_filters::LevelFilter>().is_err()
-        {
-            return Err(EXPECTED.to_owned());
-        }
-        EnvFilter::try_new(level.directives()).map_err(|error| format!("{error}; {EXPECTED}"))?;
-        Ok(level)
-    }
-}
-
-impl fmt::Display for LogLevel {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-/// How log lines are written to standard output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Human on a terminal, JSON elsewhere.
-    Auto,
-    /// One coloured line for people.
-    Human,
-    /// One JSON object a line.
-    Json,
-}
-
-impl FromStr for LogFormat {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.to_ascii_lowercase().as_str() {
-            "auto" => Ok(Self::Auto),
-            "human" => Ok(Self::Human),
-            "json" => Ok(Self::Json),
-            _ => Err("expected auto, human or json".to_owned()),
-        }
-    }
-}
-
-impl fmt::Display for LogFormat {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Auto => "auto",
-            Self::Human => "human",
-            Self::Json => "json",
-        })
-    }
-}
-
-/// The zone in which log timestamps are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TimeZone {
-    /// UTC, with a `Z`.
-    Utc,
-    /// The machine's zone (`TZ`), with its offset.
-    Local,
-}
-
-impl FromStr for TimeZone {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.to_ascii_lowercase().as_str() {
-            "utc" => Ok(Self::Utc),
-            "local" => Ok(Self::Local),
-            _ => Err("expected utc or local".to_owned()),
-        }
-    }
-}
-
-impl fmt::Display for TimeZone {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Utc => "utc",
-            Self::Local => "local",
-        })
-    }
 }
 
 /// What to do about a configuration fault.
@@ -246,27 +100,6 @@ impl Common {
             } else {
                 OnFault::Exit
             }),
-        }
-    }
-}
-
-impl LogConfig {
-    fn read(reader: &mut Reader) -> Self {
-        Self {
-            level: reader.or("LOG_LEVEL", LogLevel::default()),
-            format: reader.or("LOG_FORMAT", LogFormat::Auto),
-            directory: reader.optional("LOG_DIR"),
-            file_bytes_max: reader.in_range(
-                "LOG_FILE_BYTES_MAX",
-                LOG_FILE_BYTES_DEFAULT,
-                LOG_FILE_BYTES_MIN..=LOG_FILE_BYTES_MAX,
-            ),
-            file_count: reader.in_range(
-                "LOG_FILE_COUNT",
-                LOG_FILE_COUNT_DEFAULT,
-                1..=LOG_FILE_COUNT_MAX,
-            ),
-            time_zone: reader.or("LOG_TIME_ZONE", TimeZone::Utc),
         }
     }
 }

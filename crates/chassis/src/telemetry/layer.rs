@@ -1,5 +1,9 @@
 //! The layer that turns tracing's events into records and hands them to every output.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record as SpanValues};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
@@ -14,6 +18,8 @@ use super::render::{Renderer, Style};
 #[derive(Debug)]
 pub(super) struct Output {
     pub(super) style: Style,
+    /// The most detailed level that goes there, of those that are logged at all.
+    pub(super) level_max: LevelFilter,
     pub(super) queue: LineQueue,
 }
 
@@ -22,11 +28,15 @@ pub(super) struct Output {
 pub(super) struct LogLayer {
     renderer: Renderer,
     outputs: Vec<Output>,
-    fatal_only: bool,
+    fatal_only: Arc<AtomicBool>,
 }
 
 impl LogLayer {
-    pub(super) fn new(renderer: Renderer, outputs: Vec<Output>, fatal_only: bool) -> Self {
+    pub(super) fn new(
+        renderer: Renderer,
+        outputs: Vec<Output>,
+        fatal_only: Arc<AtomicBool>,
+    ) -> Self {
         Self { renderer, outputs, fatal_only }
     }
 }
@@ -62,11 +72,22 @@ where
         }
         event.record(&mut fields);
         let record = Record::new(event.metadata(), fields, span_name);
-        if self.fatal_only && !record.is_fatal() {
+        if self.fatal_only.load(Ordering::Relaxed) && !record.is_fatal() {
             return;
         }
+        metrics::counter!("log_lines", "level" => record.level).increment(1);
+        let mut rendered: Option<(Style, Vec<u8>)> = None;
         for output in &self.outputs {
-            output.queue.push(self.renderer.line(&record, output.style));
+            if *event.metadata().level() > output.level_max {
+                continue;
+            }
+            // Two outputs of one style get the same line, which is then written once.
+            let line = match rendered.take().filter(|(style, _)| *style == output.style) {
+                Some((_, line)) => line,
+                None => self.renderer.line(&record, output.style),
+            };
+            rendered = Some((output.style, line.clone()));
+            output.queue.push(line);
         }
     }
 }

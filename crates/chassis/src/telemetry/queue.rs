@@ -8,6 +8,9 @@ use std::time::Duration;
 /// What may be queued before lines are dropped: seconds of a busy log, and a bound on memory.
 const QUEUED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// How often an output that gets no lines is flushed, so that a file's day ends in silence too.
+const IDLE_FLUSH: Duration = Duration::from_hours(1);
+
 /// Lines on their way to one output. What it cannot take is dropped and counted, and the loss is
 /// told in the log itself as soon as the output takes lines again.
 #[derive(Debug, Clone)]
@@ -118,14 +121,16 @@ impl Shared {
         }
     }
 
-    /// Everything queued, and how many lines were lost before it; `None` when closed and empty.
+    /// Everything queued, which is nothing after an hour of silence, and how many lines were lost
+    /// before it; `None` when closed and empty.
     fn next_batch(&self) -> Option<(VecDeque<Vec<u8>>, u64)> {
         let state = self.lock();
         // A loss alone wakes nobody: an output that just failed is not asked again without need.
         let idle = |state: &mut State| state.lines.is_empty() && !state.closed;
-        let mut state = self.filled.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
+        let waited = self.filled.wait_timeout_while(state, IDLE_FLUSH, idle);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if state.lines.is_empty() {
-            return None;
+            return (!state.closed).then(|| (VecDeque::new(), 0));
         }
         state.writing = true;
         state.bytes = 0;

@@ -11,9 +11,9 @@ use crate::lifecycle::ServiceInfo;
 use crate::settings::TimeZone;
 
 /// The names a JSON line gives itself; an event's field of the same name gets the prefix `field.`.
-const OWN_NAMES: [&str; 11] = [
-    "time", "level", "target", "message", "service", "version", "pid", "hostname", "trace_id",
-    "span_id", "span",
+const OWN_NAMES: [&str; 12] = [
+    "time", "level", "severity", "target", "message", "service", "version", "pid", "hostname",
+    "trace_id", "span_id", "span",
 ];
 
 /// How a line looks.
@@ -138,6 +138,7 @@ impl Serialize for JsonLine<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("time", &renderer.time(record.time))?;
         map.serialize_entry("level", record.level)?;
+        map.serialize_entry("severity", severity(record.level))?;
         map.serialize_entry("target", &record.target)?;
         map.serialize_entry("message", &record.message)?;
         map.serialize_entry("service", renderer.service.name)?;
@@ -171,6 +172,18 @@ impl Serialize for Value {
             Self::Float(number) => serializer.serialize_f64(*number),
             Self::Flag(flag) => serializer.serialize_bool(*flag),
         }
+    }
+}
+
+/// The level as `grep ERROR` finds it; what is fatal is an error too.
+fn severity(level: &str) -> &'static str {
+    match level {
+        "fatal" => "FATAL ERROR",
+        "error" => "ERROR",
+        "warn" => "WARN",
+        "info" => "INFO",
+        "debug" => "DEBUG",
+        _ => "TRACE",
     }
 }
 

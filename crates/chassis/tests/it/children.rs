@@ -160,6 +160,11 @@ impl Running {
         }
     }
 
+    /// How many of the lines looked at so far hold `part`.
+    pub(crate) fn seen_with(&self, part: &str) -> usize {
+        self.seen.iter().filter(|line| line.contains(part)).count()
+    }
+
     /// Waits for the end: the exit code, every log line, and standard error.
     pub(crate) fn end(self) -> End {
         self.end_and_keep().0

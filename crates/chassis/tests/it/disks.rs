@@ -57,6 +57,23 @@ impl Disk {
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
+
+    /// Writes until not one more byte fits.
+    pub(crate) fn fill(&self) {
+        let mut ballast = File::create(self.path().join("ballast")).unwrap();
+        let mut piece = 64 * 1024;
+        while piece > 0 {
+            match ballast.write(&vec![0; piece]) {
+                Ok(_written) => {}
+                Err(_full) => piece /= 2,
+            }
+        }
+    }
+
+    /// Gives the space back.
+    pub(crate) fn empty(&self) {
+        std::fs::remove_file(self.path().join("ballast")).unwrap();
+    }
 }
 
 impl Drop for Disk {

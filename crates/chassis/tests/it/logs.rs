@@ -50,6 +50,64 @@ fn a_fatal_event_is_a_level_of_its_own() {
 }
 
 #[test]
+fn grep_finds_errors_by_the_word_that_operators_search_for() {
+    let log = log_of(Specimen::new());
+    let found: Vec<&str> = log.lines().filter(|line| line.contains("ERROR")).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("worst of six levels"), "{found:?}");
+}
+
+#[test]
+fn lines_are_counted_by_level() {
+    let running = Specimen::new().set("LOG_LEVEL", "debug").start();
+    running.wait_for("/hello", 200);
+    let metrics = running.get("/metrics").1;
+    let counted = |level: &str| {
+        let name = format!("log_lines_total{{level=\"{level}\"}} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse::<u64>().ok())
+    };
+    assert_eq!(counted("fatal"), Some(1), "{metrics}");
+    assert!(counted("info").unwrap() > 3 && counted("debug").unwrap() > 0, "{metrics}");
+}
+
+#[test]
+fn the_level_follows_the_settings_file_while_the_service_runs() {
+    let specimen = Specimen::new();
+    let file = specimen.folder.path().join("settings.toml");
+    std::fs::write(&file, "[log]\nlevel = 'warn'\n").unwrap();
+    let mut running = specimen.set("KOTONOHA_CONFIG", &file).start();
+    running.wait_for("/hello", 200);
+    std::fs::write(&file, "[log]\nlevel = 'info,specimen=debug'\n").unwrap();
+    running.line_with("the log's level has changed");
+    assert_eq!(running.seen_with("somebody said hello"), 0);
+    running.wait_for("/hello", 200);
+    running.line_with("somebody said hello");
+
+    std::fs::write(&file, "[log]\nlevel = 'deafening'\n").unwrap();
+    let line = running.line_with("LOG_LEVEL stays as it is");
+    assert!(line.contains("deafening"), "{line}");
+    assert_eq!(running.get("/health").0, 200);
+}
+
+#[test]
+fn what_is_below_info_goes_to_the_file_only_when_asked_for() {
+    for (level, expected) in [(None, false), (Some("debug"), true)] {
+        let specimen = Specimen::new().set("LOG_LEVEL", "debug").conduct("brief");
+        let logs = specimen.folder.path().join("logs");
+        let specimen = specimen.set("LOG_DIR", &logs);
+        let specimen = match level {
+            Some(level) => specimen.set("LOG_FILE_LEVEL", level),
+            None => specimen,
+        };
+        let (end, _folder) = specimen.output_and_keep();
+        assert!(String::from_utf8(end.stdout).unwrap().contains("seen at debug only"));
+        let file = std::fs::read_to_string(logs.join("chassis.log")).unwrap();
+        assert!(file.contains("こんにちは"), "{file}");
+        assert_eq!(file.contains("seen at debug only"), expected, "{file}");
+    }
+}
+
+#[test]
 fn the_level_can_be_chosen_by_target() {
     let debug = log_of(Specimen::new().set("LOG_LEVEL", "warn,specimen=debug"));
     assert!(debug.contains("seen at debug only"));

@@ -4,7 +4,9 @@
 mod children;
 mod disks;
 mod lives;
+mod log_faults;
 mod log_file;
+mod log_past;
 mod logs;
 mod probes;
 mod redaction;

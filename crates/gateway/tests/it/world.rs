@@ -133,7 +133,7 @@ impl World {
             .build()
             .expect("a runtime");
         let shutdown = CancellationToken::new();
-        let health = Health::new(ServiceInfo { name: "gateway", version: "0.0.0" });
+        let health = Health::new(ServiceInfo { name: "gateway", version: "0.0.0", log: "gateway" });
         let (bus_config, stop, told) =
             (self.nats.config("gateway"), shutdown.clone(), health.clone());
         let task = runtime.spawn(async move {
