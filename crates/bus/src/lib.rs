@@ -23,3 +23,4 @@ pub use crate::consume::{ConsumerSpec, Deliveries, Delivery, Start};
 pub use crate::error::BusError;
 pub use crate::presence::{Grounds, Presence};
 pub use crate::publish::{Outgoing, PublishError, Stored};
+pub use crate::trace::join_trace;

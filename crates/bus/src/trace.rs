@@ -32,6 +32,14 @@ pub(crate) fn inject(headers: &mut HeaderMap) {
     });
 }
 
+/// Makes `span` part of a trace that is known by its `traceparent` alone. Call it before entering
+/// the span.
+pub fn join_trace(span: &tracing::Span, traceparent: &str) {
+    let mut headers = HeaderMap::new();
+    headers.insert(contracts::trace::HEADER, traceparent);
+    continue_in(span, &headers);
+}
+
 /// Makes `span` a child of the span that published the message. Call it before entering the span.
 pub(crate) fn continue_in(span: &tracing::Span, headers: &HeaderMap) {
     let context = opentelemetry::global::get_text_map_propagator(|propagator| {

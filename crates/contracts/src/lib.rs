@@ -17,4 +17,5 @@ pub mod setting;
 pub mod status;
 pub mod stream;
 pub mod subject;
+pub mod trace;
 pub mod usage;

@@ -13,6 +13,7 @@ use llm::estimate::Correction;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::answer;
 use crate::beginnings::Beginnings;
@@ -261,12 +262,14 @@ impl Engine {
             Claim::Idle => Ok(Next::Rest),
             Claim::Again => Ok(Next::Look),
             Claim::Answer(turn) => {
-                answer::answer(running, *turn, &history, permit).await?;
+                let span = turn_span(turn.at.id);
+                answer::answer(running, *turn, &history, permit).instrument(span).await?;
                 Ok(Next::Look)
             }
             Claim::CutShort(turn, reason) => {
                 drop(permit);
-                answer::cut_short(&running, *turn, reason).await?;
+                let span = turn_span(turn.at.id);
+                answer::cut_short(&running, *turn, reason).instrument(span).await?;
                 Ok(Next::Look)
             }
         }
@@ -331,4 +334,11 @@ impl Engine {
     fn lanes(&self) -> MutexGuard<'_, HashMap<i64, Lane>> {
         self.inner.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is logged on behalf of a turn carries its id, and the trace of its question.
+fn turn_span(turn: TurnId) -> tracing::Span {
+    let span = tracing::info_span!("turn", turn.id = %turn);
+    bus::join_trace(&span, &contracts::trace::of_turn(turn));
+    span
 }

@@ -122,7 +122,7 @@ impl Publishing {
             let message = Outgoing {
                 subject: row.subject.clone(),
                 id: Some(row.id.clone()),
-                headers: Vec::new(),
+                headers: vec![(contracts::trace::HEADER, contracts::trace::of_turn(row.turn))],
                 payload: row.payload.clone().into(),
             };
             let outcome = bus.publish_until_stored(&message, &stop).await;

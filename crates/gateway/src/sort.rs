@@ -8,6 +8,7 @@ use contracts::discord;
 use contracts::event::{EventMeta, PlaceKind, Reason, event_id};
 use contracts::id::{ChannelId, GuildId, MessageId, UserId};
 use contracts::subject::{EventSubject, Scope};
+use contracts::trace;
 
 use crate::directory::Directory;
 use crate::filter::{self, Change, Facts, Question, Verdict};
@@ -186,12 +187,9 @@ fn outgoing(received: &Received, directory: &Directory, labels: &Labels) -> Outg
         locale: labels.guild.and_then(|guild| directory.locale(guild)),
     };
     let id = event_id(&received.kind, labels.message, &received.session, received.sequence);
-    Outgoing {
-        subject: subject.to_string(),
-        id: Some(id),
-        headers: meta.headers(),
-        payload: Bytes::new(),
-    }
+    let mut headers = meta.headers();
+    headers.extend(labels.message.map(|message| (trace::HEADER, trace::of_message(message))));
+    Outgoing { subject: subject.to_string(), id: Some(id), headers, payload: Bytes::new() }
 }
 
 #[cfg(test)]
