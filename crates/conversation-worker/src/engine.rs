@@ -21,7 +21,7 @@ use crate::clock::{now_unix_ms, today};
 use crate::config::Config;
 use crate::persona::Personas;
 use crate::publisher::Publisher;
-use crate::store::{Claim, Claiming, NextAttempt, Store, StoreError};
+use crate::store::{Claim, Claiming, History, NextAttempt, Store, StoreError};
 
 /// A claim outlives its turn's deadline by this much, for the commit.
 const LEASE_MARGIN: Duration = Duration::from_mins(1);
@@ -144,29 +144,29 @@ impl Engine {
         let mut lanes = self.lanes();
         match lanes.get_mut(&conversation) {
             Some(lane) => lane.again = true,
-            None => self.open(&mut lanes, conversation),
+            None => self.open(&mut lanes, conversation, false),
         }
     }
 
-    /// Like [`Engine::wake`], for a turn that is not on disk yet. True: nobody was at work there,
-    /// and a claim follows at once.
-    pub fn begin(&self, conversation: i64) -> bool {
+    /// Like [`Engine::wake`], for a turn that is not on disk yet; `is_first` where nothing was said
+    /// there before. True: nobody was at work there, and a claim follows at once.
+    pub fn begin(&self, conversation: i64, is_first: bool) -> bool {
         if self.inner.stopping.is_cancelled() || self.inner.calls.available_permits() == 0 {
             return false;
         }
         let mut lanes = self.lanes();
         let is_free = !lanes.contains_key(&conversation);
         if is_free {
-            self.open(&mut lanes, conversation);
+            self.open(&mut lanes, conversation, is_first);
         }
         is_free
     }
 
-    fn open(&self, lanes: &mut HashMap<i64, Lane>, conversation: i64) {
+    fn open(&self, lanes: &mut HashMap<i64, Lane>, conversation: i64, is_first: bool) {
         let (interrupt, _) = watch::channel(None);
         lanes.insert(conversation, Lane { again: false, interrupt });
         let engine = self.clone();
-        self.inner.tasks.spawn(async move { engine.work(conversation).await });
+        self.inner.tasks.spawn(async move { engine.work(conversation, is_first).await });
     }
 
     /// A turn that may be running is to end at once.
@@ -199,9 +199,9 @@ impl Engine {
         self.inner.leaving.cancel();
     }
 
-    async fn work(&self, conversation: i64) {
+    async fn work(&self, conversation: i64, mut is_first: bool) {
         loop {
-            match self.next(conversation).await {
+            match self.next(conversation, std::mem::take(&mut is_first)).await {
                 Ok(Next::Look) => continue,
                 Ok(Next::Rest) => {}
                 Err(StoreError::Fenced) => {
@@ -231,14 +231,18 @@ impl Engine {
         }
     }
 
-    /// Claims the lane's next turn and answers it.
-    async fn next(&self, conversation: i64) -> Result<Next, StoreError> {
+    /// Claims the lane's next turn and answers it. Where it is the first, there is no history.
+    async fn next(&self, conversation: i64, is_first: bool) -> Result<Next, StoreError> {
         let permit = tokio::select! {
             () = self.inner.stopping.cancelled() => return Ok(Next::Rest),
             permit = self.permit() => permit,
         };
         let parts = &self.inner.parts;
-        let history = parts.store.history(conversation, self.history_tokens_max()).await?;
+        let history = if is_first {
+            History::default()
+        } else {
+            parts.store.history(conversation, self.history_tokens_max()).await?
+        };
         let now = now_unix_ms();
         let lease = parts.config.turn_time_max + LEASE_MARGIN;
         let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);

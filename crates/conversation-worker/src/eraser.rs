@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bus::Bus;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::now_unix_ms;
@@ -17,6 +18,7 @@ const RETRY_DELAY: Duration = Duration::from_secs(2);
 
 /// Erases until told to stop.
 pub async fn run(store: Store, bus: Bus, asked: Arc<Notify>, stop: CancellationToken) {
+    let mut tidied: Option<Instant> = None;
     loop {
         let wait = match erase_all(&store, &bus).await {
             Ok(true) => LOOK_EVERY,
@@ -26,10 +28,12 @@ pub async fn run(store: Store, bus: Bus, asked: Arc<Notify>, stop: CancellationT
                 RETRY_DELAY
             }
         };
-        if wait == LOOK_EVERY
-            && let Err(error) = store.write(Tidy { now_unix_ms: now_unix_ms() }).await
-        {
-            tracing::debug!(%error, "tidying is put off");
+        // Erasing is asked for with every result; tidying has time.
+        if wait == LOOK_EVERY && tidied.is_none_or(|last| last.elapsed() >= LOOK_EVERY) {
+            tidied = Some(Instant::now());
+            if let Err(error) = store.write(Tidy { now_unix_ms: now_unix_ms() }).await {
+                tracing::debug!(%error, "tidying is put off");
+            }
         }
         tokio::select! {
             () = stop.cancelled() => return,

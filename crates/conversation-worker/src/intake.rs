@@ -165,11 +165,13 @@ impl Intake {
     fn beginning(&self, ingest: Ingest) -> IngestAndBegin {
         let engine = self.engine.clone();
         let begin = move |effects: &[Effect]| {
-            let woken = effects.iter().filter_map(|effect| match effect {
-                Effect::Wake(conversation) => Some(*conversation),
+            let woken = effects.iter().filter_map(|effect| match *effect {
+                Effect::Wake(conversation, is_first) => Some((conversation, is_first)),
                 Effect::Unasked { .. } => None,
             });
-            woken.filter(|conversation| engine.begin(*conversation)).collect()
+            let begun =
+                woken.filter(|(conversation, is_first)| engine.begin(*conversation, *is_first));
+            begun.map(|(conversation, _)| conversation).collect()
         };
         IngestAndBegin { ingest, begin: Arc::new(begin) }
     }
@@ -214,8 +216,8 @@ impl Intake {
         }
         for effect in &ingested.effects {
             match *effect {
-                Effect::Wake(conversation) if ingested.begun.contains(&conversation) => {}
-                Effect::Wake(conversation) => self.engine.wake(conversation),
+                Effect::Wake(conversation, _) if ingested.begun.contains(&conversation) => {}
+                Effect::Wake(conversation, _) => self.engine.wake(conversation),
                 Effect::Unasked { conversation, turn } => {
                     self.engine.interrupt(conversation, turn, crate::engine::Interrupt::Unasked);
                 }

@@ -13,6 +13,7 @@ mod ledger;
 mod outbox;
 mod results;
 mod schema;
+mod script;
 mod settle;
 mod tidy;
 mod writer;
@@ -61,6 +62,9 @@ pub trait Step: Send + 'static {
 
     /// Whether it is one of the followers that another step announced.
     const FOLLOWS: bool = false;
+
+    /// Whether somebody waits for it; what nobody waits for is done when there is time.
+    const HURRIES: bool = true;
 
     /// Does it within an open transaction.
     fn run(

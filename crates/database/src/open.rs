@@ -51,6 +51,8 @@ pub async fn open(path: &Path, schema: &Schema) -> Result<Opened, OpenError> {
     migrated.map_err(|error| refused(path, error))?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS_MAX)
+        // A connection to a file does not go away by itself; asking it costs as much as a query.
+        .test_before_acquire(false)
         .connect_with(options.pragma("query_only", "1").create_if_missing(false))
         .await
         .map_err(|error| OpenError::unusable(path, &error))?;

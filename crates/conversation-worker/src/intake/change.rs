@@ -44,6 +44,13 @@ pub enum Change {
     None,
 }
 
+impl Change {
+    /// Whether it only adds to what is known, and takes nothing back.
+    pub fn only_adds(&self) -> bool {
+        matches!(self, Self::Asked(_) | Self::Echo { .. } | Self::None)
+    }
+}
+
 /// A message that wants an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {

@@ -1,9 +1,8 @@
 //! The daily caps of turns, counted where the turn is claimed, so that no two can share a place.
 
 use contracts::id::{GuildId, UserId};
-use sqlx::SqliteConnection;
 
-use super::StoreError;
+use super::script::Script;
 
 /// How many turns a day there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,77 +13,43 @@ pub struct Caps {
     pub guild: u32,
 }
 
-/// Whether a turn still has a place today.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It has, and it is taken.
-    Counted,
-    /// It has none; `tell` where the person has not heard so today.
-    Reached { reason: &'static str, tell: bool },
-}
-
-/// Takes a place for one turn, in the guild and for the person, or none at all.
-pub(super) async fn count(
-    connection: &mut SqliteConnection,
-    day: &str,
-    (user, guild): (UserId, Option<GuildId>),
+/// Why there is no place left today for a turn, where so many of the person and of the guild
+/// were answered already.
+pub(super) fn reached(
+    (user_turns, guild_turns): (i64, i64),
+    guild: Option<GuildId>,
     caps: Caps,
-) -> Result<Verdict, StoreError> {
-    let user = format!("user:{user}");
-    let guild = guild.map(|guild| format!("guild:{guild}"));
-    if turns(connection, day, &user).await? >= i64::from(caps.user) {
-        let tell = tell_once(connection, day, &user).await?;
-        return Ok(Verdict::Reached { reason: "cap of the person", tell });
+) -> Option<&'static str> {
+    if user_turns >= i64::from(caps.user) {
+        return Some("cap of the person");
     }
-    if let Some(guild) = &guild {
-        if turns(connection, day, guild).await? >= i64::from(caps.guild) {
-            let tell = tell_once(connection, day, &user).await?;
-            return Ok(Verdict::Reached { reason: "cap of the guild", tell });
-        }
-        add(connection, day, guild).await?;
+    (guild.is_some() && guild_turns >= i64::from(caps.guild)).then_some("cap of the guild")
+}
+
+/// Takes a place for one turn, in the guild and for the person.
+pub(super) fn count(script: &mut Script, day: &str, (user, guild): (UserId, Option<GuildId>)) {
+    let mut add = |scope: String| {
+        script
+            .add(
+                "INSERT INTO caps (day, scope, turns) VALUES (?, ?, 1) \
+                 ON CONFLICT (day, scope) DO UPDATE SET turns = turns + 1",
+            )
+            .bind(day.to_owned())
+            .bind(scope);
+    };
+    add(format!("user:{user}"));
+    if let Some(guild) = guild {
+        add(format!("guild:{guild}"));
     }
-    add(connection, day, &user).await?;
-    Ok(Verdict::Counted)
 }
 
-async fn turns(
-    connection: &mut SqliteConnection,
-    day: &str,
-    scope: &str,
-) -> Result<i64, StoreError> {
-    let turns: Option<i64> =
-        sqlx::query_scalar("SELECT turns FROM caps WHERE day = ? AND scope = ?")
-            .bind(day)
-            .bind(scope)
-            .fetch_optional(connection)
-            .await?;
-    Ok(turns.unwrap_or_default())
-}
-
-async fn add(connection: &mut SqliteConnection, day: &str, scope: &str) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO caps (day, scope, turns) VALUES (?, ?, 1) \
-         ON CONFLICT (day, scope) DO UPDATE SET turns = turns + 1",
-    )
-    .bind(day)
-    .bind(scope)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn tell_once(
-    connection: &mut SqliteConnection,
-    day: &str,
-    user: &str,
-) -> Result<bool, StoreError> {
-    let told = sqlx::query(
-        "INSERT INTO caps (day, scope, noticed) VALUES (?, ?, 1) \
-         ON CONFLICT (day, scope) DO UPDATE SET noticed = 1 WHERE noticed = 0",
-    )
-    .bind(day)
-    .bind(user)
-    .execute(connection)
-    .await?;
-    Ok(told.rows_affected() > 0)
+/// The person is told today, and not again.
+pub(super) fn tell(script: &mut Script, day: &str, user: UserId) {
+    script
+        .add(
+            "INSERT INTO caps (day, scope, noticed) VALUES (?, ?, 1) \
+             ON CONFLICT (day, scope) DO UPDATE SET noticed = 1",
+        )
+        .bind(day.to_owned())
+        .bind(format!("user:{user}"));
 }

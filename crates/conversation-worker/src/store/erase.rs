@@ -38,6 +38,8 @@ impl Store {
 impl Step for Erased {
     type Output = ();
 
+    const HURRIES: bool = false;
+
     async fn run(self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
         for Erasure { stream, sequence } in self.0 {
             sqlx::query("DELETE FROM erasures WHERE stream = ? AND stream_sequence = ?")

@@ -1,5 +1,7 @@
 //! Takes a batch of events in: inbox rows, tombstones, edits, queued turns, and the cursor.
 
+mod adding;
+
 use std::sync::Arc;
 
 use contracts::id::{MessageId, TurnId};
@@ -7,6 +9,7 @@ use contracts::stream;
 use sqlx::SqliteConnection;
 
 use super::erase;
+use super::script::{Answers, Script};
 use super::{Step, Store, StoreError, id};
 use crate::intake::change::{Asked, Change};
 
@@ -63,9 +66,7 @@ impl Step for IngestAndBegin {
     async fn run(self, connection: &mut SqliteConnection) -> Result<Ingested, StoreError> {
         // Whoever begins now reads the history as it was before this batch: that is only right
         // where the batch takes nothing back.
-        let only_adds = self.ingest.arrivals.iter().all(|(_, change)| {
-            matches!(change, Change::Asked(_) | Change::Echo { .. } | Change::None)
-        });
+        let only_adds = self.ingest.arrivals.iter().all(|(_, change)| change.only_adds());
         let mut ingested = self.ingest.run(connection).await?;
         if only_adds {
             ingested.begun = (self.begin)(&ingested.effects);
@@ -81,8 +82,8 @@ impl Step for IngestAndBegin {
 /// Something to look at after a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// The conversation may have a turn to run.
-    Wake(i64),
+    /// The conversation may have a turn to run; true: it is the first that was ever said there.
+    Wake(i64, bool),
     /// Everything that the turn answers was deleted while it was being answered.
     Unasked {
         /// The turn's conversation.
@@ -120,23 +121,27 @@ impl Step for Ingest {
     type Output = Ingested;
 
     async fn run(self, connection: &mut SqliteConnection) -> Result<Ingested, StoreError> {
-        let mut batch = Batch { connection, now: self.now_unix_ms, found: Ingested::default() };
-        for (sequence, change) in self.arrivals.iter() {
-            batch.take(sequence.cast_signed(), change).await?;
+        let mut batch = Batch {
+            connection,
+            now: self.now_unix_ms,
+            script: Script::default(),
+            found: Ingested::default(),
+        };
+        batch.cursor(self.last_sequence, self.stream_created_unix_ms);
+        let mut rest = &self.arrivals[..];
+        while !rest.is_empty() {
+            let added = rest.iter().take_while(|(_, change)| change.only_adds()).count();
+            let (adding, others) = rest.split_at(added);
+            batch.add(adding).await?;
+            rest = match others.split_first() {
+                Some(((sequence, change), others)) => {
+                    batch.take(sequence.cast_signed(), change).await?;
+                    others
+                }
+                None => others,
+            };
         }
-        // A stream that was made anew counts from one again, so its cursor may go back.
-        sqlx::query(
-            "INSERT INTO cursors (stream, last_sequence, created_unix_ms) VALUES (?, ?, ?) \
-             ON CONFLICT (stream) DO UPDATE SET \
-             last_sequence = iif(created_unix_ms = excluded.created_unix_ms, \
-             max(last_sequence, excluded.last_sequence), excluded.last_sequence), \
-             created_unix_ms = excluded.created_unix_ms",
-        )
-        .bind(stream::DISCORD_EVENTS.name)
-        .bind(self.last_sequence.cast_signed())
-        .bind(self.stream_created_unix_ms.cast_signed())
-        .execute(&mut *batch.connection)
-        .await?;
+        batch.flush().await?;
         Ok(batch.found)
     }
 }
@@ -144,13 +149,36 @@ impl Step for Ingest {
 struct Batch<'c> {
     connection: &'c mut SqliteConnection,
     now: i64,
+    /// What is still to be written before anything else is looked at.
+    script: Script,
     found: Ingested,
 }
 
 impl Batch<'_> {
+    /// A stream that was made anew counts from one again, so its cursor may go back.
+    fn cursor(&mut self, last_sequence: u64, stream_created_unix_ms: u64) {
+        self.script
+            .add(
+                "INSERT INTO cursors (stream, last_sequence, created_unix_ms) VALUES (?, ?, ?) \
+                 ON CONFLICT (stream) DO UPDATE SET \
+                 last_sequence = iif(created_unix_ms = excluded.created_unix_ms, \
+                 max(last_sequence, excluded.last_sequence), excluded.last_sequence), \
+                 created_unix_ms = excluded.created_unix_ms",
+            )
+            .bind(stream::DISCORD_EVENTS.name)
+            .bind(last_sequence.cast_signed())
+            .bind(stream_created_unix_ms.cast_signed());
+    }
+
+    async fn flush(&mut self) -> Result<Answers, StoreError> {
+        std::mem::take(&mut self.script).run(self.connection).await
+    }
+
     async fn take(&mut self, sequence: i64, change: &Change) -> Result<(), StoreError> {
+        // What follows looks at what was gathered so far.
+        self.flush().await?;
         match change {
-            Change::Asked(asked) => self.asked(sequence, asked).await,
+            Change::Asked(_) | Change::Echo { .. } | Change::None => Ok(()),
             Change::Edited(asked) => self.edited(sequence, asked).await,
             Change::Withdrawn { message, edited_unix_us } => {
                 self.withdrawn(sequence, *message, *edited_unix_us).await
@@ -162,146 +190,7 @@ impl Batch<'_> {
                 Ok(())
             }
             Change::ChannelGone(channel) => self.channel_gone(id(channel.0)).await,
-            Change::Echo { message, quoted } => {
-                self.copy(*message, sequence).await?;
-                match quoted {
-                    Some(quoted) => self.copy(*quoted, sequence).await,
-                    None => Ok(()),
-                }
-            }
-            Change::None => Ok(()),
         }
-    }
-
-    async fn asked(&mut self, sequence: i64, asked: &Asked) -> Result<(), StoreError> {
-        if self.is_deleted(asked.id).await? {
-            return self.erase(sequence).await;
-        }
-        let known: Option<i64> = sqlx::query_scalar("SELECT id FROM inbox WHERE id = ?")
-            .bind(id(asked.id.0))
-            .fetch_optional(&mut *self.connection)
-            .await?;
-        if known.is_some() {
-            return self.copy(asked.id, sequence).await;
-        }
-        let (conversation, opens_thread) = self.conversation(asked).await?;
-        let turn = self.queued_turn(conversation, asked).await?;
-        self.insert(sequence, asked, (conversation, turn, opens_thread)).await?;
-        if let Some(quoted) = asked.reference.id
-            && self.is_deleted(quoted).await?
-        {
-            erase::quotations(self.connection, id(quoted.0)).await?;
-            self.erase(sequence).await?;
-        }
-        self.found.rows += 1;
-        self.wake(conversation);
-        Ok(())
-    }
-
-    /// The conversation, and whether a thread is opened: a reply to one of our messages goes on
-    /// with that message's conversation, where it stands.
-    async fn conversation(&mut self, asked: &Asked) -> Result<(i64, bool), StoreError> {
-        if let Some(reference) = asked.reference.id {
-            let known: Option<i64> = sqlx::query_scalar(
-                "SELECT conversation_id FROM reply_parts WHERE message_id = ? AND channel_id = ?",
-            )
-            .bind(id(reference.0))
-            .bind(id(asked.channel.0))
-            .fetch_optional(&mut *self.connection)
-            .await?;
-            if let Some(conversation) = known {
-                return Ok((conversation, false));
-            }
-        }
-        let key = asked.key;
-        sqlx::query(
-            "INSERT INTO conversations (key, guild_id, channel_id, parent_id, created_unix_ms) \
-             VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
-        )
-        .bind(key.to_string())
-        .bind(key.guild().map(|guild| id(guild.0)))
-        .bind(id(key.channel().0))
-        .bind(key.opened_in().map(|channel| id(channel.0)))
-        .bind(self.now)
-        .execute(&mut *self.connection)
-        .await?;
-        let conversation = sqlx::query_scalar("SELECT id FROM conversations WHERE key = ?")
-            .bind(key.to_string())
-            .fetch_one(&mut *self.connection)
-            .await?;
-        Ok((conversation, asked.opens_thread))
-    }
-
-    /// The turn that will cover the message: one that is still waiting, or a new one.
-    async fn queued_turn(&mut self, conversation: i64, asked: &Asked) -> Result<i64, StoreError> {
-        let waiting: Option<i64> = sqlx::query_scalar(
-            "SELECT id FROM turns WHERE conversation_id = ? AND ended_unix_ms IS NULL \
-             AND state = 'queued' ORDER BY id LIMIT 1",
-        )
-        .bind(conversation)
-        .fetch_optional(&mut *self.connection)
-        .await?;
-        if let Some(turn) = waiting {
-            return Ok(turn);
-        }
-        sqlx::query("INSERT INTO lanes (conversation_id) VALUES (?) ON CONFLICT DO NOTHING")
-            .bind(conversation)
-            .execute(&mut *self.connection)
-            .await?;
-        let turn = TurnId::from(asked.id);
-        sqlx::query(
-            "INSERT INTO turns (id, conversation_id, state, user_id, guild_id, queued_unix_ms) \
-             VALUES (?, ?, 'queued', ?, ?, ?)",
-        )
-        .bind(id(turn.0))
-        .bind(conversation)
-        .bind(id(asked.author.0))
-        .bind(asked.guild.map(|guild| id(guild.0)))
-        .bind(self.now)
-        .execute(&mut *self.connection)
-        .await?;
-        Ok(id(turn.0))
-    }
-
-    async fn insert(
-        &mut self,
-        sequence: i64,
-        asked: &Asked,
-        (conversation, turn, opens_thread): (i64, i64, bool),
-    ) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO inbox (id, stream_sequence, conversation_id, turn_id, reason, place, \
-             opens_thread, guild_id, channel_id, author_id, author_name, bot_id, locale, content, \
-             attachments, forwarded, reference_id, reference_author_id, reference_name, \
-             reference_content, edited_unix_us, received_unix_ms, ingested_unix_ms) VALUES \
-             (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(id(asked.id.0))
-        .bind(sequence)
-        .bind(conversation)
-        .bind(turn)
-        .bind(asked.reason.to_string())
-        .bind(asked.place.to_string())
-        .bind(opens_thread)
-        .bind(asked.guild.map(|guild| id(guild.0)))
-        .bind(id(asked.channel.0))
-        .bind(id(asked.author.0))
-        .bind(&asked.author_name)
-        .bind(asked.bot.map(|bot| id(bot.0)))
-        .bind(&asked.locale)
-        .bind(&asked.content)
-        .bind(&asked.attachments)
-        .bind(&asked.forwarded)
-        .bind(asked.reference.id.map(|message| id(message.0)))
-        .bind(asked.reference.author.map(|author| id(author.0)))
-        .bind(&asked.reference.name)
-        .bind(&asked.reference.content)
-        .bind(asked.edited_unix_us)
-        .bind(asked.received_unix_ms.cast_signed())
-        .bind(self.now)
-        .execute(&mut *self.connection)
-        .await?;
-        Ok(())
     }
 
     /// The newest edit wins; one that is no newer (a link preview) changes nothing. An answer that
@@ -319,13 +208,19 @@ impl Batch<'_> {
             let written_us = asked.id.created_unix_ms().cast_signed().saturating_mul(1000);
             let late = asked.edited_unix_us.saturating_sub(written_us);
             if asked.edited_unix_us > 0 && late <= LATE_QUESTION_US_MAX {
-                return self.asked(sequence, asked).await;
+                let question = (sequence.cast_unsigned(), Change::Asked(Box::new(asked.clone())));
+                return self.add(&[question]).await;
             }
-            return self.copy(asked.id, sequence).await;
+            self.copy(asked.id, sequence);
+            return Ok(());
         };
-        self.copy(asked.id, sequence).await?;
+        self.copy(asked.id, sequence);
         if let Some(quoted) = asked.reference.id {
-            self.copy(quoted, sequence).await?;
+            if self.is_deleted(quoted).await? {
+                self.erase(sequence).await?;
+            } else {
+                self.copy(quoted, sequence);
+            }
         }
         if asked.edited_unix_us <= edited {
             return Ok(());
@@ -359,7 +254,12 @@ impl Batch<'_> {
         .fetch_optional(&mut *self.connection)
         .await?;
         if newer.is_some() {
-            self.copy(message, sequence).await?;
+            if self.is_deleted(message).await? {
+                self.erase(sequence).await?;
+            } else {
+                self.copy(message, sequence);
+            }
+            self.flush().await?;
             self.forget(id(message.0), "withdrawn").await?;
         }
         Ok(())
@@ -410,7 +310,7 @@ impl Batch<'_> {
         .execute(&mut *self.connection)
         .await?;
         if cancelled.rows_affected() > 0 {
-            self.wake(conversation);
+            self.wake(conversation, false);
         } else {
             let turn = TurnId(turn.cast_unsigned());
             self.found.effects.push(Effect::Unasked { conversation, turn });
@@ -444,20 +344,15 @@ impl Batch<'_> {
     }
 
     /// Remembers one more event that holds the message's text.
-    async fn copy(&mut self, message: MessageId, sequence: i64) -> Result<(), StoreError> {
-        if self.is_deleted(message).await? {
-            return self.erase(sequence).await;
-        }
-        sqlx::query(
-            "INSERT INTO copies (message_id, stream_sequence, stored_unix_ms) VALUES (?, ?, ?) \
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(id(message.0))
-        .bind(sequence)
-        .bind(self.now)
-        .execute(&mut *self.connection)
-        .await?;
-        Ok(())
+    fn copy(&mut self, message: MessageId, sequence: i64) {
+        self.script
+            .add(
+                "INSERT INTO copies (message_id, stream_sequence, stored_unix_ms) \
+                 VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            )
+            .bind(id(message.0))
+            .bind(sequence)
+            .bind(self.now);
     }
 
     async fn erase(&mut self, sequence: i64) -> Result<(), StoreError> {
@@ -465,10 +360,11 @@ impl Batch<'_> {
         erase::event(self.connection, sequence, self.now).await
     }
 
-    fn wake(&mut self, conversation: i64) {
-        let effect = Effect::Wake(conversation);
-        if !self.found.effects.contains(&effect) {
-            self.found.effects.push(effect);
+    fn wake(&mut self, conversation: i64, is_first: bool) {
+        let same =
+            |effect: &Effect| matches!(effect, Effect::Wake(woken, _) if *woken == conversation);
+        if !self.found.effects.iter().any(same) {
+            self.found.effects.push(Effect::Wake(conversation, is_first));
         }
     }
 }

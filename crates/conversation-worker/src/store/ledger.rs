@@ -6,7 +6,8 @@ use contracts::subject;
 use contracts::usage::{UsageOutcome, UsageRecorded};
 use sqlx::SqliteConnection;
 
-use super::outbox::{self, New};
+use super::outbox::{self, New, Written};
+use super::script::{At, Script};
 use super::{OutboxRow, Step, StoreError, id};
 use crate::turn::TurnRef;
 
@@ -62,48 +63,58 @@ impl Step for AttemptEnd {
     type Output = (u32, Vec<OutboxRow>);
 
     async fn run(self, connection: &mut SqliteConnection) -> Result<Self::Output, StoreError> {
-        let attempt: Option<u32> = sqlx::query_scalar(
+        let mut look = Script::default();
+        look.add(
             "UPDATE turns SET attempts = attempts + 1 WHERE id = ? AND epoch = ? \
              AND state IN ('prompting', 'streaming') RETURNING attempts",
         )
         .bind(id(self.turn.id.0))
-        .bind(self.turn.epoch)
-        .fetch_optional(&mut *connection)
-        .await?;
-        let attempt = attempt.ok_or(StoreError::Fenced)?;
-        let rows = close(connection, &self.turn, Some(&self.settlement), self.now_unix_ms).await?;
-        open(connection, &self.turn, attempt, &self.next, self.now_unix_ms).await?;
-        Ok((attempt, rows))
+        .bind(self.turn.epoch);
+        let held = look.at();
+        let open_attempts = find_open(&mut look, &self.turn);
+        let found = look.run(connection).await?;
+        let attempt: Option<(u32,)> = found[held].first()?;
+        let (attempt,) = attempt.ok_or(StoreError::Fenced)?;
+        let mut script = Script::default();
+        let open_attempts: Vec<OpenAttempt> = found[open_attempts].all()?;
+        let closed = close(
+            &mut script,
+            &self.turn,
+            (open_attempts, Some(&self.settlement)),
+            self.now_unix_ms,
+        );
+        open(&mut script, &self.turn, attempt, &self.next, self.now_unix_ms);
+        let answers = script.run(connection).await?;
+        Ok((attempt, outbox::rows(closed, &answers)?))
     }
 }
 
 /// Writes the row of a request that is about to leave.
-pub(super) async fn open(
-    connection: &mut SqliteConnection,
+pub(super) fn open(
+    script: &mut Script,
     turn: &TurnRef,
     attempt: u32,
     next: &NextAttempt,
     now: i64,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO attempts (turn_id, generation, attempt, provider, model, input_tokens, \
-         output_tokens, started_unix_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(id(turn.id.0))
-    .bind(turn.generation)
-    .bind(attempt)
-    .bind(&next.provider)
-    .bind(&next.model)
-    .bind(next.input_tokens.cast_signed())
-    .bind(next.output_tokens.cast_signed())
-    .bind(now)
-    .execute(connection)
-    .await?;
-    Ok(())
+) {
+    script
+        .add(
+            "INSERT INTO attempts (turn_id, generation, attempt, provider, model, input_tokens, \
+             output_tokens, started_unix_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(id(turn.id.0))
+        .bind(turn.generation)
+        .bind(attempt)
+        .bind(next.provider.clone())
+        .bind(next.model.clone())
+        .bind(next.input_tokens.cast_signed())
+        .bind(next.output_tokens.cast_signed())
+        .bind(now);
 }
 
+/// An attempt whose end is not in the books.
 #[derive(sqlx::FromRow)]
-struct OpenAttempt {
+pub(super) struct OpenAttempt {
     attempt: u32,
     provider: String,
     model: String,
@@ -114,34 +125,38 @@ struct OpenAttempt {
     guild_id: Option<i64>,
 }
 
-/// Closes the turn's open attempts: with how they ended or, after a crash, at their estimates.
-pub(super) async fn close(
-    connection: &mut SqliteConnection,
+/// Looks for the turn's attempts whose end is not in the books.
+pub(super) fn find_open(script: &mut Script, turn: &TurnRef) -> At {
+    script
+        .add(
+            "SELECT attempt, provider, model, input_tokens, output_tokens, started_unix_ms, \
+             user_id, guild_id FROM attempts JOIN turns ON turns.id = turn_id \
+             WHERE turn_id = ? AND outcome IS NULL",
+        )
+        .bind(id(turn.id.0));
+    script.at()
+}
+
+/// Closes open attempts: with how they ended or, after a crash, at their estimates.
+pub(super) fn close(
+    script: &mut Script,
     turn: &TurnRef,
-    settlement: Option<&Settlement>,
+    (open, settlement): (Vec<OpenAttempt>, Option<&Settlement>),
     now: i64,
-) -> Result<Vec<OutboxRow>, StoreError> {
-    let open: Vec<OpenAttempt> = sqlx::query_as(
-        "SELECT attempt, provider, model, input_tokens, output_tokens, started_unix_ms, user_id, \
-         guild_id FROM attempts JOIN turns ON turns.id = turn_id \
-         WHERE turn_id = ? AND outcome IS NULL",
-    )
-    .bind(id(turn.id.0))
-    .fetch_all(&mut *connection)
-    .await?;
-    let mut rows = Vec::new();
+) -> Vec<Written> {
+    let mut written = Vec::new();
     for attempt in open {
         let record = record(turn, &attempt, settlement, now);
-        book(connection, turn, attempt.attempt, &record).await?;
+        book(script, turn, attempt.attempt, &record);
         let new = New {
             id: format!("usage:{}", record.attempt),
             purpose: "usage",
             subject: subject::usage(&record.provider),
             payload: envelope::encode(&record),
         };
-        rows.extend(outbox::insert(connection, turn, new, now).await?);
+        written.push(outbox::insert(script, turn, new, now));
     }
-    Ok(rows)
+    written
 }
 
 fn record(
@@ -181,35 +196,28 @@ fn record(
     }
 }
 
-async fn book(
-    connection: &mut SqliteConnection,
-    turn: &TurnRef,
-    attempt: u32,
-    record: &UsageRecorded,
-) -> Result<(), StoreError> {
+fn book(script: &mut Script, turn: &TurnRef, attempt: u32, record: &UsageRecorded) {
     let outcome = match record.outcome {
         UsageOutcome::Completed => "completed",
         UsageOutcome::Failed => "failed",
         UsageOutcome::Cancelled => "cancelled",
         UsageOutcome::Interrupted => "interrupted",
     };
-    sqlx::query(
-        "UPDATE attempts SET input_tokens = ?, output_tokens = ?, estimated = ?, \
-         first_text_ms = ?, duration_ms = ?, outcome = ?, error = ?, cost_nano_usd = ? \
-         WHERE turn_id = ? AND generation = ? AND attempt = ?",
-    )
-    .bind(record.input_tokens.cast_signed())
-    .bind(record.output_tokens.cast_signed())
-    .bind(record.estimated)
-    .bind(record.first_text_ms.map(u64::cast_signed))
-    .bind(record.duration_ms.cast_signed())
-    .bind(outcome)
-    .bind(&record.error)
-    .bind(record.cost_nano_usd.map(u64::cast_signed))
-    .bind(id(turn.id.0))
-    .bind(turn.generation)
-    .bind(attempt)
-    .execute(connection)
-    .await?;
-    Ok(())
+    script
+        .add(
+            "UPDATE attempts SET input_tokens = ?, output_tokens = ?, estimated = ?, \
+             first_text_ms = ?, duration_ms = ?, outcome = ?, error = ?, cost_nano_usd = ? \
+             WHERE turn_id = ? AND generation = ? AND attempt = ?",
+        )
+        .bind(record.input_tokens.cast_signed())
+        .bind(record.output_tokens.cast_signed())
+        .bind(record.estimated)
+        .bind(record.first_text_ms.map(u64::cast_signed))
+        .bind(record.duration_ms.cast_signed())
+        .bind(outcome)
+        .bind(record.error.clone())
+        .bind(record.cost_nano_usd.map(u64::cast_signed))
+        .bind(id(turn.id.0))
+        .bind(turn.generation)
+        .bind(attempt);
 }

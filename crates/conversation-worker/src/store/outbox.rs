@@ -6,6 +6,7 @@ use contracts::id::{CommandId, TurnId};
 use contracts::stream;
 use sqlx::SqliteConnection;
 
+use super::script::{Answers, At, Script};
 use super::{Step, Store, StoreError, id};
 use crate::turn::TurnRef;
 
@@ -64,56 +65,69 @@ impl Step for MarkPublished {
     /// Whether some of it is to be removed again at once.
     type Output = bool;
 
+    const HURRIES: bool = false;
+
     async fn run(self, connection: &mut SqliteConnection) -> Result<bool, StoreError> {
-        let mut erasures = false;
-        for (row, stored) in self.0 {
-            if row.is_usage() {
-                // Nobody answers a record of use.
-                sqlx::query("DELETE FROM outbox WHERE sequence = ?")
-                    .bind(row.sequence)
-                    .execute(&mut *connection)
-                    .await?;
-                continue;
-            }
-            sqlx::query("UPDATE outbox SET stream_sequence = ? WHERE sequence = ?")
-                .bind(stored.cast_signed())
-                .bind(row.sequence)
-                .execute(&mut *connection)
-                .await?;
-            sqlx::query(
-                "UPDATE turns SET state = 'sending' WHERE id = ?1 AND state = 'committed' \
-                 AND NOT EXISTS (SELECT 1 FROM outbox WHERE turn_id = ?1 AND purpose <> 'usage' \
-                 AND stream_sequence IS NULL)",
+        let (usage, commands): (Vec<_>, Vec<_>) =
+            self.0.into_iter().partition(|(row, _)| row.is_usage());
+        let mut script = Script::default();
+        if !usage.is_empty() {
+            // Nobody answers a record of use.
+            script
+                .add("DELETE FROM outbox WHERE sequence IN (SELECT value FROM json_each(?))")
+                .bind(list(usage.iter().map(|(row, _)| row.sequence)));
+        }
+        if commands.is_empty() {
+            script.run(connection).await?;
+            return Ok(false);
+        }
+        let sequences = list(commands.iter().map(|(row, _)| row.sequence));
+        let stored = list(commands.iter().map(|(_, stored)| stored.cast_signed()));
+        script
+            .add(
+                "UPDATE outbox SET stream_sequence = stored.value FROM json_each(?) AS marked \
+                 JOIN json_each(?) AS stored ON stored.key = marked.key \
+                 WHERE sequence = marked.value",
             )
-            .bind(id(row.turn.0))
-            .execute(&mut *connection)
-            .await?;
-            // The question may have been deleted while its command was on the way.
-            let deleted = sqlx::query(
-                "INSERT INTO erasures SELECT ?, ?, 0 WHERE EXISTS (SELECT 1 FROM outbox \
-                 WHERE sequence = ? AND payload IS NULL) AND NOT EXISTS (SELECT 1 FROM inbox \
-                 WHERE turn_id = ? AND state = 'live') ON CONFLICT DO NOTHING",
+            .bind(sequences.clone())
+            .bind(stored);
+        script
+            .add(
+                "UPDATE turns SET state = 'sending' WHERE id IN (SELECT value FROM json_each(?)) \
+                 AND state = 'committed' AND NOT EXISTS (SELECT 1 FROM outbox \
+                 WHERE turn_id = turns.id AND purpose <> 'usage' AND stream_sequence IS NULL)",
+            )
+            .bind(list(commands.iter().map(|(row, _)| id(row.turn.0))));
+        // The question may have been deleted while its command was on the way.
+        script
+            .add(
+                "INSERT INTO erasures SELECT ?, stream_sequence, 0 FROM outbox \
+                 WHERE sequence IN (SELECT value FROM json_each(?)) AND payload IS NULL \
+                 AND NOT EXISTS (SELECT 1 FROM inbox WHERE inbox.turn_id = outbox.turn_id \
+                 AND state = 'live') ON CONFLICT DO NOTHING",
             )
             .bind(stream::DISCORD_COMMANDS.name)
-            .bind(stored.cast_signed())
-            .bind(row.sequence)
-            .bind(id(row.turn.0))
-            .execute(&mut *connection)
-            .await?;
-            erasures |= deleted.rows_affected() > 0;
-        }
-        Ok(erasures)
+            .bind(sequences);
+        let deleted = script.at();
+        let answers = script.run(connection).await?;
+        Ok(answers[deleted].changed > 0)
     }
 }
 
-/// Writes a command of a turn. Gives none where the same command was written before.
-pub(super) async fn command(
-    connection: &mut SqliteConnection,
+/// Numbers as SQLite takes a list of them: a JSON array.
+pub(super) fn list(numbers: impl Iterator<Item = i64>) -> String {
+    let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
+    format!("[{}]", numbers.join(","))
+}
+
+/// Writes a command of a turn; nothing where the same command was written before.
+pub(super) fn command(
+    script: &mut Script,
     turn: &TurnRef,
     place: &Place,
     action: Action,
     now: i64,
-) -> Result<Option<OutboxRow>, StoreError> {
+) -> Written {
     let name = CommandId {
         turn: turn.id,
         generation: turn.generation,
@@ -127,7 +141,7 @@ pub(super) async fn command(
         subject: command.subject(),
         payload: envelope::encode(&command),
     };
-    insert(connection, turn, row, now).await
+    insert(script, turn, row, now)
 }
 
 /// A row to be.
@@ -138,32 +152,54 @@ pub(super) struct New {
     pub(super) payload: Vec<u8>,
 }
 
-pub(super) async fn insert(
-    connection: &mut SqliteConnection,
-    turn: &TurnRef,
+/// A row that a script writes.
+pub(super) struct Written {
+    at: At,
+    turn: TurnRef,
     row: New,
-    now: i64,
-) -> Result<Option<OutboxRow>, StoreError> {
-    let sequence: Option<i64> = sqlx::query_scalar(
-        "INSERT INTO outbox (id, purpose, conversation_id, turn_id, subject, payload, \
-         created_unix_ms) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING \
-         RETURNING sequence",
-    )
-    .bind(&row.id)
-    .bind(row.purpose)
-    .bind(turn.conversation)
-    .bind(id(turn.id.0))
-    .bind(&row.subject)
-    .bind(&row.payload)
-    .bind(now)
-    .fetch_optional(connection)
-    .await?;
-    Ok(sequence.map(|sequence| OutboxRow {
-        sequence,
-        id: row.id,
-        conversation: turn.conversation,
-        turn: turn.id,
-        subject: row.subject,
-        payload: row.payload,
-    }))
+}
+
+pub(super) fn insert(script: &mut Script, turn: &TurnRef, row: New, now: i64) -> Written {
+    script
+        .add(
+            "INSERT INTO outbox (id, purpose, conversation_id, turn_id, subject, payload, \
+             created_unix_ms) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING \
+             RETURNING sequence",
+        )
+        .bind(row.id.clone())
+        .bind(row.purpose)
+        .bind(turn.conversation)
+        .bind(id(turn.id.0))
+        .bind(row.subject.clone())
+        .bind(row.payload.clone())
+        .bind(now);
+    Written { at: script.at(), turn: *turn, row }
+}
+
+impl Written {
+    /// The row, unless there was one of that name before.
+    pub(super) fn row(self, answers: &Answers) -> Result<Option<OutboxRow>, StoreError> {
+        let Self { at, turn, row } = self;
+        let sequence: Option<(i64,)> = answers[at].first()?;
+        Ok(sequence.map(|(sequence,)| OutboxRow {
+            sequence,
+            id: row.id,
+            conversation: turn.conversation,
+            turn: turn.id,
+            subject: row.subject,
+            payload: row.payload,
+        }))
+    }
+}
+
+/// The rows that a script has written.
+pub(super) fn rows(
+    written: impl IntoIterator<Item = Written>,
+    answers: &Answers,
+) -> Result<Vec<OutboxRow>, StoreError> {
+    let mut rows = Vec::new();
+    for row in written {
+        rows.extend(row.row(answers)?);
+    }
+    Ok(rows)
 }

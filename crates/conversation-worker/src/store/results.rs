@@ -7,6 +7,7 @@ use contracts::id::{ChannelId, CommandId, MessageId, Purpose, TurnId};
 use sqlx::SqliteConnection;
 
 use super::erase;
+use super::script::{At, Script};
 use super::{Step, StoreError, id};
 
 /// Records a batch of results.
@@ -60,111 +61,118 @@ async fn record(
         Outcome::Done { .. } => "done",
         Outcome::Failed { class, .. } => class_word(*class),
     };
-    // A result that comes again changes nothing.
-    let row: Option<(i64, i64)> = sqlx::query_as(
-        "UPDATE outbox SET result = ? WHERE id = ? AND result IS NULL \
-         RETURNING conversation_id, turn_id",
-    )
-    .bind(word)
-    .bind(result.command.to_string())
-    .fetch_optional(&mut *connection)
-    .await?;
-    let Some((conversation, turn)) = row else { return Ok(()) };
-    match &result.outcome {
-        Outcome::Done { channel_id, messages } => {
-            parts(connection, (conversation, result.command), *channel_id, messages).await?;
-        }
-        Outcome::Failed { class, .. } if result.command.purpose == Purpose::Open => {
-            recorded.unwanted.push((conversation, result.command.turn, *class));
-        }
-        Outcome::Failed { .. } => {}
+    let mut script = Script::default();
+    if let Outcome::Done { channel_id, messages } = &result.outcome {
+        parts(&mut script, result.command, *channel_id, messages);
     }
-    if let Some(state) = end(connection, turn, now).await? {
+    // A result that comes again changes nothing.
+    script
+        .add(
+            "UPDATE outbox SET result = ? WHERE id = ? AND result IS NULL \
+             RETURNING conversation_id, turn_id",
+        )
+        .bind(word)
+        .bind(result.command.to_string());
+    let row = script.at();
+    let standing = stand(&mut script, result.command.turn);
+    let answers = script.run(connection).await?;
+    let row: Option<(i64, i64)> = answers[row].first()?;
+    let Some((conversation, turn)) = row else { return Ok(()) };
+    if let Outcome::Failed { class, .. } = &result.outcome
+        && result.command.purpose == Purpose::Open
+    {
+        recorded.unwanted.push((conversation, result.command.turn, *class));
+    }
+    let Some(standing) = answers[standing].first::<Standing>()? else { return Ok(()) };
+    if let Some(ending) = &standing.ending {
+        let state = end(connection, turn, (ending, standing.failure.as_deref()), now).await?;
         recorded.ended.push(Ended { conversation, turn: result.command.turn, state });
     }
-    let answerless: Option<i64> =
-        sqlx::query_scalar("SELECT id FROM inbox WHERE turn_id = ? AND state = 'live' LIMIT 1")
-            .bind(turn)
-            .fetch_optional(&mut *connection)
-            .await?;
-    if answerless.is_none() {
+    if !standing.is_wanted {
         erase::answered_commands(connection, turn, now).await?;
     }
     Ok(())
 }
 
-async fn parts(
-    connection: &mut SqliteConnection,
-    (conversation, command): (i64, CommandId),
-    channel: ChannelId,
-    messages: &[MessageId],
-) -> Result<(), StoreError> {
+/// Keeps the messages that a command has made, as long as nobody has told us of them before.
+fn parts(script: &mut Script, command: CommandId, channel: ChannelId, messages: &[MessageId]) {
     let purpose = match command.purpose {
         Purpose::Open | Purpose::Finish => "answer",
         Purpose::Notice => "notice",
-        Purpose::Thread | Purpose::React => return Ok(()),
+        Purpose::Thread | Purpose::React => return,
     };
     for (part, message) in (0_i64..).zip(messages) {
-        sqlx::query(
-            "INSERT INTO reply_parts (message_id, turn_id, conversation_id, generation, purpose, \
-             part, channel_id) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (message_id) DO NOTHING",
-        )
-        .bind(id(message.0))
-        .bind(id(command.turn.0))
-        .bind(conversation)
-        .bind(command.generation)
-        .bind(purpose)
-        .bind(part)
-        .bind(id(channel.0))
-        .execute(&mut *connection)
-        .await?;
+        script
+            .add(
+                "INSERT INTO reply_parts (message_id, turn_id, conversation_id, generation, \
+                 purpose, part, channel_id) SELECT ?, ?, conversation_id, ?, ?, ?, ? FROM outbox \
+                 WHERE id = ? AND result IS NULL ON CONFLICT (message_id) DO NOTHING",
+            )
+            .bind(id(message.0))
+            .bind(id(command.turn.0))
+            .bind(command.generation)
+            .bind(purpose)
+            .bind(part)
+            .bind(id(channel.0))
+            .bind(command.to_string());
     }
-    Ok(())
 }
 
-/// Ends the turn once everything that it said last was answered.
+/// How a turn stands once a result is recorded.
+#[derive(sqlx::FromRow)]
+struct Standing {
+    /// How it ends now, where everything that it said last was answered.
+    ending: Option<String>,
+    /// Why something of that came to nothing.
+    failure: Option<String>,
+    /// Whether something is left of what it answers.
+    is_wanted: bool,
+}
+
+fn stand(script: &mut Script, turn: TurnId) -> At {
+    script
+        .add(
+            "SELECT iif(state IN ('committed', 'sending') AND NOT EXISTS (SELECT 1 FROM outbox \
+             WHERE turn_id = turns.id AND purpose IN ('finish', 'notice') AND result IS NULL), \
+             ending, NULL) AS ending, \
+             (SELECT result FROM outbox WHERE turn_id = turns.id \
+             AND purpose IN ('finish', 'notice') AND result <> 'done' ORDER BY sequence LIMIT 1) \
+             AS failure, \
+             EXISTS (SELECT 1 FROM inbox WHERE turn_id = turns.id AND inbox.state = 'live') \
+             AS is_wanted FROM turns WHERE id = ?",
+        )
+        .bind(id(turn.0));
+    script.at()
+}
+
+/// Ends the turn.
 async fn end(
     connection: &mut SqliteConnection,
     turn: i64,
+    (ending, failure): (&str, Option<&str>),
     now: i64,
-) -> Result<Option<&'static str>, StoreError> {
-    let row: Option<(String,)> = sqlx::query_as(
-        "SELECT ending FROM turns WHERE id = ?1 AND state IN ('committed', 'sending') \
-         AND NOT EXISTS (SELECT 1 FROM outbox WHERE turn_id = ?1 \
-         AND purpose IN ('finish', 'notice') AND result IS NULL)",
-    )
-    .bind(turn)
-    .fetch_optional(&mut *connection)
-    .await?;
-    let Some((ending,)) = row else { return Ok(None) };
-    let failures: Vec<String> = sqlx::query_scalar(
-        "SELECT result FROM outbox WHERE turn_id = ? AND purpose IN ('finish', 'notice') \
-         AND result <> 'done'",
-    )
-    .bind(turn)
-    .fetch_all(&mut *connection)
-    .await?;
-    let (state, reason) = match failures.first().map(String::as_str) {
-        Some("gone") => ("cancelled", Some("gone")),
-        Some(_) => ("dead", failures.first().map(String::as_str)),
-        None if ending == "answer" => ("done", None),
-        None => ("dead", None),
+) -> Result<&'static str, StoreError> {
+    let state = match failure {
+        Some("gone") => "cancelled",
+        None if ending == "answer" => "done",
+        _ => "dead",
     };
-    sqlx::query(
-        "UPDATE turns SET state = ?, reason = coalesce(?, reason), ended_unix_ms = ? WHERE id = ?",
-    )
-    .bind(state)
-    .bind(reason)
-    .bind(now)
-    .bind(turn)
-    .execute(&mut *connection)
-    .await?;
+    let mut script = Script::default();
+    script
+        .add(
+            "UPDATE turns SET state = ?, reason = coalesce(?, reason), ended_unix_ms = ? \
+             WHERE id = ?",
+        )
+        .bind(state)
+        .bind(failure.map(str::to_owned))
+        .bind(now)
+        .bind(turn);
     // The text stands in the replies; the commands are not needed any more.
-    sqlx::query("UPDATE outbox SET payload = NULL WHERE turn_id = ? AND purpose <> 'usage'")
-        .bind(turn)
-        .execute(connection)
-        .await?;
-    Ok(Some(state))
+    script
+        .add("UPDATE outbox SET payload = NULL WHERE turn_id = ? AND purpose <> 'usage'")
+        .bind(turn);
+    script.run(connection).await?;
+    Ok(state)
 }
 
 const fn class_word(class: FailureClass) -> &'static str {

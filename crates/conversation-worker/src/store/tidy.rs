@@ -22,6 +22,8 @@ impl Step for Tidy {
     /// How many rows went.
     type Output = u64;
 
+    const HURRIES: bool = false;
+
     async fn run(self, connection: &mut SqliteConnection) -> Result<u64, StoreError> {
         let before = self.now_unix_ms - KEPT_MS;
         let mut removed = 0;
@@ -30,8 +32,11 @@ impl Step for Tidy {
              WHERE deleted_unix_ms < ? ORDER BY deleted_unix_ms LIMIT ?)",
             "DELETE FROM copies WHERE (message_id, stream_sequence) IN (SELECT message_id, \
              stream_sequence FROM copies WHERE stored_unix_ms < ? ORDER BY stored_unix_ms LIMIT ?)",
-            "DELETE FROM outbox WHERE sequence IN (SELECT sequence FROM outbox \
-             WHERE created_unix_ms < ? AND result IS NOT NULL AND payload IS NULL \
+            // Sequences grow with time: from the first row that is young enough on, all are, and
+            // the table is not read to its end.
+            "DELETE FROM outbox WHERE sequence IN (SELECT sequence FROM outbox WHERE sequence < \
+             coalesce((SELECT sequence FROM outbox WHERE created_unix_ms >= ? ORDER BY sequence \
+             LIMIT 1), 9223372036854775807) AND result IS NOT NULL AND payload IS NULL \
              ORDER BY sequence LIMIT ?)",
         ] {
             let done =

@@ -1,4 +1,8 @@
 //! The one writing connection: steps that wait at the same time share a transaction's fsync.
+//!
+//! Steps that people wait for go before those that nobody waits for, and what surrounds a step
+//! (begin, savepoint, release) makes no trip of its own to the database's thread where it can go
+//! along with another.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +18,8 @@ use super::{Step, StoreError};
 /// that nobody waits long for the others.
 const STEPS_PER_COMMIT_MAX: usize = 64;
 const QUEUE_MAX: usize = 1024;
+/// How many commits in a row may leave out the steps that nobody waits for, in a burst.
+const COMMITS_WITHOUT_MAX: usize = 16;
 /// How long a commit waits for the followers that its steps have set off. They need a fraction of
 /// it; what an fsync takes on a slow disk is many times more.
 const FOLLOWERS_WAIT: Duration = Duration::from_millis(3);
@@ -23,6 +29,8 @@ const PROBE_EVERY: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Order>,
+    /// Steps that nobody waits for.
+    later: mpsc::Sender<Box<dyn AnyStep>>,
     trouble: Arc<watch::Sender<Option<StoreError>>>,
 }
 
@@ -86,16 +94,25 @@ impl<S: Step> AnyStep for Pending<S> {
 
 impl Writer {
     pub(super) fn start(connection: SqliteConnection) -> Self {
-        let (queue, orders) = mpsc::channel(QUEUE_MAX);
+        let (queue, first) = mpsc::channel(QUEUE_MAX);
+        let (later, last) = mpsc::channel(QUEUE_MAX);
         let trouble = Arc::new(watch::Sender::new(None));
+        let orders = Orders { first, last, commits_without: 0 };
         tokio::spawn(work(connection, orders, Arc::clone(&trouble)));
-        Self { queue, trouble }
+        Self { queue, later, trouble }
     }
 
     pub(super) async fn write<S: Step>(&self, step: S) -> Result<S::Output, StoreError> {
         let (answer, outcome) = oneshot::channel();
-        let order = Order::Step(Box::new(Pending { step, answer }));
-        self.queue.send(order).await.map_err(|_gone| StoreError::Closed)?;
+        let step = Box::new(Pending { step, answer });
+        let sent = if S::HURRIES {
+            self.queue.send(Order::Step(step)).await.is_ok()
+        } else {
+            self.later.send(step).await.is_ok()
+        };
+        if !sent {
+            return Err(StoreError::Closed);
+        }
         outcome.await.map_err(|_gone| StoreError::Closed)?
     }
 
@@ -112,15 +129,54 @@ impl Writer {
     }
 }
 
+/// What waits to be written.
+struct Orders {
+    first: mpsc::Receiver<Order>,
+    last: mpsc::Receiver<Box<dyn AnyStep>>,
+    /// How many commits there were since the last that took steps nobody waits for.
+    commits_without: usize,
+}
+
+impl Orders {
+    /// The next order, waiting for it.
+    async fn next(&mut self) -> Option<Order> {
+        tokio::select! {
+            biased;
+            order = self.first.recv() => order,
+            Some(step) = self.last.recv() => {
+                self.commits_without = 0;
+                Some(Order::Step(step))
+            }
+        }
+    }
+
+    /// One more for the commit at hand, if it waits already.
+    fn waiting(&mut self, taken: usize) -> Option<Order> {
+        if taken < STEPS_PER_COMMIT_MAX
+            && let Ok(order) = self.first.try_recv()
+        {
+            return Some(order);
+        }
+        // A commit that is full has no time for it, unless it was put off too often.
+        let is_full = taken >= STEPS_PER_COMMIT_MAX;
+        if is_full && self.commits_without < COMMITS_WITHOUT_MAX {
+            return None;
+        }
+        let step = self.last.try_recv().ok()?;
+        self.commits_without = 0;
+        Some(Order::Step(step))
+    }
+}
+
 async fn work(
     mut connection: SqliteConnection,
-    mut orders: mpsc::Receiver<Order>,
+    mut orders: Orders,
     trouble: Arc<watch::Sender<Option<StoreError>>>,
 ) {
     loop {
         let failing = trouble.borrow().is_some();
         let order = tokio::select! {
-            order = orders.recv() => order,
+            order = orders.next() => order,
             () = tokio::time::sleep(PROBE_EVERY), if failing => {
                 report(&trouble, probe(&mut connection).await.err());
                 continue;
@@ -153,17 +209,20 @@ async fn close(connection: SqliteConnection, answer: Option<oneshot::Sender<()>>
 /// an order to close that was met on the way.
 async fn commit(
     connection: &mut SqliteConnection,
-    orders: &mut mpsc::Receiver<Order>,
+    orders: &mut Orders,
     first: Box<dyn AnyStep>,
     trouble: &watch::Sender<Option<StoreError>>,
 ) -> Option<oneshot::Sender<()>> {
     let mut settled = Vec::new();
     let mut closing = None;
-    let mut failure = execute(connection, "BEGIN IMMEDIATE").await.err();
+    let mut failure = execute(connection, "BEGIN IMMEDIATE; SAVEPOINT step").await.err();
     let mut next = Some(first);
     let mut awaited = Awaited::default();
     while let Some(step) = next.take() {
         awaited.arrived(step.as_ref());
+        if failure.is_none() && !settled.is_empty() {
+            failure = execute(connection, "RELEASE step; SAVEPOINT step").await.err();
+        }
         if failure.is_some() {
             // The transaction is void: the step does not even start, and is told so.
             settled.push(step.refuse());
@@ -179,15 +238,17 @@ async fn commit(
                 }
             }
         }
-        if settled.len() < STEPS_PER_COMMIT_MAX && failure.is_none() {
-            match awaited.next(orders).await {
+        if failure.is_none() {
+            match awaited.next(orders, settled.len()).await {
                 Some(Order::Step(step)) => next = Some(step),
                 Some(Order::Close(answer)) => closing = Some(answer),
                 None => {}
             }
         }
     }
+    orders.commits_without += 1;
     if failure.is_none() {
+        // It releases the last step as well.
         failure = execute(connection, "COMMIT").await.err();
     }
     if failure.is_some() {
@@ -223,45 +284,34 @@ impl Awaited {
     }
 
     /// What waits already, or comes while someone is awaited.
-    async fn next(&self, orders: &mut mpsc::Receiver<Order>) -> Option<Order> {
-        match (orders.try_recv(), self.until) {
-            (Ok(order), _) => Some(order),
-            (Err(_), Some(until)) if self.count > 0 => {
-                tokio::time::timeout_at(until, orders.recv()).await.ok().flatten()
+    async fn next(&self, orders: &mut Orders, taken: usize) -> Option<Order> {
+        match (orders.waiting(taken), self.until) {
+            (Some(order), _) => Some(order),
+            (None, Some(until)) if self.count > 0 && taken < STEPS_PER_COMMIT_MAX => {
+                tokio::time::timeout_at(until, orders.first.recv()).await.ok().flatten()
             }
-            (Err(_), _) => None,
+            (None, _) => None,
         }
     }
 }
 
-/// Runs a step within a savepoint, so that its failure leaves the others' work alone. Gives back
-/// how many steps follow from it.
+/// Runs a step within the savepoint that was set for it, so that its failure leaves the others'
+/// work alone. Gives back how many steps follow from it.
 ///
 /// Fails where the whole transaction has become void.
 async fn run_one(
     connection: &mut SqliteConnection,
     step: Box<dyn AnyStep>,
 ) -> Result<(Settle, usize), (Settle, StoreError)> {
-    if let Err(error) = execute(connection, "SAVEPOINT step").await {
-        return Err((step.refuse(), error));
-    }
     let Ran { error, followers, settle } = step.run(connection).await;
     match error {
-        None => match execute(connection, "RELEASE step").await {
-            Ok(()) => Ok((settle, followers)),
-            Err(error) => Err((settle, error)),
-        },
+        None => Ok((settle, followers)),
         Some(error) if error.is_transient() => Err((settle, error)),
-        Some(_) => {
-            let undone = match execute(connection, "ROLLBACK TO step").await {
-                Ok(()) => execute(connection, "RELEASE step").await,
-                failed => failed,
-            };
-            match undone {
-                Ok(()) => Ok((settle, 0)),
-                Err(worse) => Err((settle, worse)),
-            }
-        }
+        // What is left of the savepoint is empty, and released with the next.
+        Some(_) => match execute(connection, "ROLLBACK TO step").await {
+            Ok(()) => Ok((settle, 0)),
+            Err(worse) => Err((settle, worse)),
+        },
     }
 }
 
