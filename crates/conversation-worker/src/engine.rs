@@ -239,7 +239,7 @@ impl Engine {
         };
         let parts = &self.inner.parts;
         let history = if is_first {
-            History::default()
+            Arc::<History>::default()
         } else {
             parts.store.history(conversation, self.history_tokens_max()).await?
         };

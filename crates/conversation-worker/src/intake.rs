@@ -212,6 +212,7 @@ impl Intake {
             }
         }
         if ingested.erasures {
+            self.store.forget_past();
             self.erasing.notify_one();
         }
         for effect in &ingested.effects {

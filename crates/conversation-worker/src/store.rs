@@ -11,6 +11,7 @@ mod history;
 mod ingest;
 mod ledger;
 mod outbox;
+mod remembered;
 mod results;
 mod schema;
 mod script;
@@ -42,6 +43,7 @@ pub use schema::SCHEMA;
 pub use settle::{Abandon, Commit, FirstText};
 pub use tidy::Tidy;
 
+use remembered::Past;
 use writer::Writer;
 
 /// How long a step waits before it is tried again after the disk or another process refused it.
@@ -52,6 +54,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 pub struct Store {
     writer: Writer,
     readers: SqlitePool,
+    past: Arc<Past>,
     rows: Arc<AtomicU64>,
 }
 
@@ -85,7 +88,12 @@ impl Store {
         let Opened { writer, readers } = database::open(path, &SCHEMA).await?;
         let rows =
             history_rows(&readers).await.map_err(|error| OpenError::unusable(path, &error))?;
-        let store = Self { writer: Writer::start(writer), readers, rows: Arc::default() };
+        let store = Self {
+            writer: Writer::start(writer),
+            readers,
+            past: Arc::default(),
+            rows: Arc::default(),
+        };
         store.count_rows(rows);
         Ok(store)
     }
@@ -133,6 +141,10 @@ impl Store {
 
     fn readers(&self) -> &SqlitePool {
         &self.readers
+    }
+
+    fn past(&self) -> &Past {
+        &self.past
     }
 
     /// For tests that look at the tables themselves.

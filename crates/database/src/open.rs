@@ -16,6 +16,7 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Health, history of several lanes at once, and the odd look from outside.
 const READERS_MAX: u32 = 4;
+const ROWS_AHEAD: usize = 512;
 
 /// A database that may be used.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub async fn open(path: &Path, schema: &Schema) -> Result<Opened, OpenError> {
         .foreign_keys(true)
         // What was deleted is overwritten, not only unlinked.
         .pragma("secure_delete", "on")
+        // A few hundred rows come over in one go, without waiting for each other to be read.
+        .row_buffer_size(ROWS_AHEAD)
         .disable_statement_logging();
     refuse_foreign_tables(path, schema).await?;
     let mut writer = SqliteConnection::connect_with(&options)

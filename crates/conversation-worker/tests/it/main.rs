@@ -13,6 +13,7 @@ mod isolation;
 mod journey;
 mod malformed;
 mod order;
+mod past;
 mod prompts;
 mod restart;
 mod store;

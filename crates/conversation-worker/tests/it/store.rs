@@ -162,7 +162,7 @@ const WINDOW_TOKENS: u64 = 100;
 
 async fn claim(store: &Store, conversation: i64) {
     let history = store.history(conversation, WINDOW_TOKENS).await.unwrap();
-    assert_eq!(history.turns.len(), 32);
+    assert_eq!(history.turns.len(), 64);
     let mut claiming = claiming(conversation, "test", 1);
     claiming.attempt.input_tokens = history.tokens();
     let claimed = store.write(claiming).await.unwrap();
@@ -232,6 +232,43 @@ impl conversation_worker::store::Step for Mark {
             sqlx::query(insert).bind(self.0).execute(connection).await?;
         }
         Ok(())
+    }
+}
+
+/// A step that nobody waits for, as it says itself.
+#[derive(Clone)]
+struct Unhurried(Mark);
+
+impl conversation_worker::store::Step for Unhurried {
+    type Output = ();
+
+    const HURRIES: bool = false;
+
+    async fn run(self, connection: &mut sqlx::SqliteConnection) -> Result<(), StoreError> {
+        self.0.run(connection).await
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_done_as_well_and_fails_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("conversation.db")).await.unwrap();
+    let mut steps = Vec::new();
+    // The first stay unanswered until there is time; what hurries arrives in between all along.
+    for number in 1000..1050_i64 {
+        let store = store.clone();
+        steps.push((
+            number,
+            tokio::spawn(async move { store.write(Unhurried(Mark(number))).await }),
+        ));
+    }
+    for number in 1..500_i64 {
+        let store = store.clone();
+        steps.push((number, tokio::spawn(async move { store.write(Mark(number)).await })));
+    }
+    for (number, step) in steps {
+        let refused = matches!(step.await.unwrap(), Err(StoreError::Refused(_)));
+        assert_eq!(refused, number % 7 == 0, "step {number}");
     }
 }
 
