@@ -14,6 +14,7 @@ mod demo;
 mod deny;
 mod external;
 mod fault;
+mod guide;
 mod http;
 mod interrupt;
 mod nats;

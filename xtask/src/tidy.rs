@@ -5,6 +5,7 @@ mod code;
 mod documents;
 mod manifests;
 mod names;
+mod pages;
 mod requirements;
 mod sources;
 mod tree;
@@ -48,11 +49,12 @@ impl fmt::Display for Finding {
 }
 
 /// Every rule looks at the same tree and gives back what it found.
-const RULES: [fn(&Tree) -> Vec<Finding>; 6] = [
+const RULES: [fn(&Tree) -> Vec<Finding>; 7] = [
     sources::check,
     names::check,
     manifests::check,
     documents::check,
+    pages::check,
     requirements::check,
     tree::check,
 ];
