@@ -9,6 +9,7 @@ mod connection;
 mod consume;
 mod declare;
 mod error;
+mod pipeline;
 mod presence;
 mod publish;
 #[cfg(feature = "server")]
@@ -21,6 +22,7 @@ pub use crate::bucket::{Bucket, Change, Entry, Watch};
 pub use crate::connection::{Bus, BusConfig, Connection, CoreMessage, StreamState, Subscription};
 pub use crate::consume::{ConsumerSpec, Deliveries, Delivery, Start};
 pub use crate::error::BusError;
+pub use crate::pipeline::{Pipeline, Rejected, Settled};
 pub use crate::presence::{Grounds, Presence};
 pub use crate::publish::{Outgoing, PublishError, Stored};
 pub use crate::trace::join_trace;

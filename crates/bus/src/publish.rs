@@ -13,8 +13,8 @@ use crate::connection::Bus;
 use crate::error::chain;
 use crate::trace;
 
-const RETRY_DELAY_FIRST: Duration = Duration::from_millis(20);
-const RETRY_DELAY_MAX: Duration = Duration::from_secs(1);
+pub(crate) const RETRY_DELAY_FIRST: Duration = Duration::from_millis(20);
+pub(crate) const RETRY_DELAY_MAX: Duration = Duration::from_secs(1);
 
 /// A message for a stream.
 #[derive(Debug, Clone, Default)]
@@ -98,16 +98,14 @@ impl Bus {
             outgoing = outgoing.message_id(id);
         }
         let outgoing = outgoing.payload(message.payload.clone());
-        let classify = |error: jetstream::context::PublishError| -> PublishError {
-            classify(&error, message.payload.len())
-        };
+        let size = message.payload.len();
         let acknowledgement = self
             .jetstream
             .send_publish(message.subject.clone(), outgoing)
             .await
-            .map_err(classify)?
+            .map_err(|error| not_acknowledged(&error, size))?
             .await
-            .map_err(classify)?;
+            .map_err(|error| not_acknowledged(&error, size))?;
         Ok(Stored { sequence: acknowledgement.sequence, duplicate: acknowledgement.duplicate })
     }
 
@@ -146,20 +144,35 @@ impl Bus {
     }
 }
 
-fn classify(error: &jetstream::context::PublishError, size: usize) -> PublishError {
+/// The client did not take a message.
+pub(crate) fn classify(error: &async_nats::PublishError, size: usize) -> PublishError {
+    let detail = chain(error);
+    match error.kind() {
+        async_nats::client::PublishErrorKind::MaxPayloadExceeded => {
+            PublishError::TooLarge { size, detail }
+        }
+        _ => PublishError::Unavailable(detail),
+    }
+}
+
+/// JetStream refused a message, and says why in words only.
+pub(crate) fn refused(detail: String, size: usize) -> PublishError {
+    // nats-server says this of a stream's own `max_msg_size` ("message size exceeds maximum
+    // allowed", 10054) and of a full stream ("maximum bytes exceeded", 10077).
+    if detail.contains("message size exceeds") {
+        PublishError::TooLarge { size, detail }
+    } else if detail.contains("maximum") || detail.contains("insufficient") {
+        PublishError::Full(detail)
+    } else {
+        PublishError::Unavailable(detail)
+    }
+}
+
+fn not_acknowledged(error: &jetstream::context::PublishError, size: usize) -> PublishError {
     let detail = chain(error);
     match error.kind() {
         PublishErrorKind::MaxPayloadExceeded => PublishError::TooLarge { size, detail },
-        // nats-server says this of a stream's own `max_msg_size` ("message size exceeds maximum
-        // allowed", 10054) and of a full stream ("maximum bytes exceeded", 10077) in words only.
-        PublishErrorKind::Other if detail.contains("message size exceeds") => {
-            PublishError::TooLarge { size, detail }
-        }
-        PublishErrorKind::Other
-            if detail.contains("maximum") || detail.contains("insufficient") =>
-        {
-            PublishError::Full(detail)
-        }
+        PublishErrorKind::Other => refused(detail, size),
         _ => PublishError::Unavailable(detail),
     }
 }

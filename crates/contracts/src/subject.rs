@@ -1,6 +1,6 @@
 //! The subjects of the bus, made and read in one place.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use crate::id::{ChannelId, CommandId, GuildId, ParseIdError, Purpose, TurnId};
@@ -59,10 +59,16 @@ pub struct EventSubject {
 
 impl fmt::Display for EventSubject {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("discord.event.")?;
         // An event type is a token of the subject: anything else would change its shape.
-        let kind: String =
-            self.kind.chars().map(|c| if is_token_char(c) { c } else { '_' }).collect();
-        write!(formatter, "discord.event.{kind}.{}.", self.scope)?;
+        if self.kind.chars().all(is_token_char) {
+            formatter.write_str(&self.kind)?;
+        } else {
+            for letter in self.kind.chars() {
+                formatter.write_char(if is_token_char(letter) { letter } else { '_' })?;
+            }
+        }
+        write!(formatter, ".{}.", self.scope)?;
         match self.channel {
             Some(channel) => channel.fmt(formatter),
             None => formatter.write_str("_"),

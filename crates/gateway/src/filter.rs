@@ -80,6 +80,19 @@ pub(crate) enum Ignored {
 }
 
 impl Ignored {
+    /// Every reason there is.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Guild,
+        Self::Bot,
+        Self::Webhook,
+        Self::System,
+        Self::OwnEdit,
+        Self::Stranger,
+        Self::NotAddressed,
+        Self::Unedited,
+        Self::Partial,
+    ];
+
     /// The word for it in metrics.
     pub(crate) const fn word(self) -> &'static str {
         match self {

@@ -1,23 +1,27 @@
 //! Forwards dispatches to the bus: in order within a channel, channels in parallel, bounded memory.
 
+mod carrier;
 mod checkpoint;
+mod figures;
+mod held;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use bus::{Bus, Outgoing, PublishError};
+use bus::{Bus, Outgoing};
 use bytes::Bytes;
 use contracts::{dead_letter, subject};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
 
+pub(crate) use carrier::Carrier;
 pub(crate) use checkpoint::{Checkpoint, Reached, Ticket};
+pub(crate) use figures::Figures;
 
 use crate::config::Limits;
 use crate::directory::Directory;
-use crate::frame;
-use crate::lanes::Lanes;
+use crate::forward::carrier::Means;
+use crate::forward::held::Held;
 use crate::lookup::Lookup;
 use crate::sort::{self, Received, Sorted};
 
@@ -27,28 +31,31 @@ const PARCEL_BYTES: usize = 512;
 /// The way of dispatches to the bus. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Forwarder {
-    inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    bus: Bus,
     directory: Arc<Directory>,
-    lookup: Lookup,
-    lanes: Lanes<Parcel>,
-    permits: Semaphore,
-    held_bytes_max: usize,
-    pressure: watch::Sender<bool>,
-    stop: CancellationToken,
+    held: Arc<Held>,
+    figures: Arc<Figures>,
+    parcels: mpsc::UnboundedSender<Parcel>,
 }
 
 /// An event on its way.
 #[derive(Debug)]
 struct Parcel {
+    slip: Slip,
     work: Work,
+}
+
+/// What is known of a parcel wherever it is.
+#[derive(Debug)]
+struct Slip {
+    /// Whose order it keeps: its channel's.
+    lane: u64,
     /// None: it has no place in the order of a session.
     ticket: Option<Ticket>,
     received: Instant,
+    /// What it weighs.
+    bytes: usize,
+    /// Whether only what remains of it is on its way, as a dead letter.
+    is_dead: bool,
 }
 
 #[derive(Debug)]
@@ -62,32 +69,36 @@ enum Work {
 }
 
 impl Forwarder {
-    /// Forwards over `bus` until `stop` is cancelled; what is not done by then stays undone.
+    /// Makes the way over `bus`, and the carrier that must be run for anything to move. It goes
+    /// on until `stop` is cancelled; what is not done by then stays undone.
     pub(crate) fn new(
         bus: Bus,
         directory: Arc<Directory>,
         lookup: Lookup,
         limits: &Limits,
         stop: CancellationToken,
-    ) -> Self {
-        let inner = Inner {
+    ) -> (Self, Carrier) {
+        let (sender, parcels) = mpsc::unbounded_channel();
+        let held = Arc::new(Held::new(limits.held_bytes_max));
+        let figures = Arc::new(Figures::find());
+        let means = Means {
             bus,
-            directory,
+            directory: Arc::clone(&directory),
             lookup,
-            lanes: Lanes::default(),
-            permits: Semaphore::new(limits.publishes_in_flight_max),
-            held_bytes_max: limits.held_bytes_max,
-            pressure: watch::Sender::new(false),
+            publishes_in_flight_max: limits.publishes_in_flight_max,
+            held: Arc::clone(&held),
+            figures: Arc::clone(&figures),
             stop,
         };
-        Self { inner: Arc::new(inner) }
+        let forwarder = Self { directory, held, figures, parcels: sender };
+        (forwarder, Carrier::new(means, parcels))
     }
 
     /// Takes a dispatch over. Never waits.
     pub(crate) fn accept(&self, received: Received, ticket: Ticket) {
-        let (lane, work, payload_bytes) = match sort::sort(&received, &self.inner.directory) {
+        let (lane, work, payload_bytes) = match sort::sort(&received, &self.directory) {
             Sorted::Leave(why) => {
-                metrics::counter!("gateway_events_filtered_total", "reason" => why).increment(1);
+                self.figures.filtered(why);
                 ticket.done();
                 return;
             }
@@ -105,158 +116,50 @@ impl Forwarder {
                 (0, Work::Bury { received, error }, bytes)
             }
         };
-        self.hold(
-            lane,
-            Parcel { work, ticket: Some(ticket), received: Instant::now() },
-            payload_bytes,
-        );
-    }
-
-    fn hold(&self, lane: u64, parcel: Parcel, payload_bytes: usize) {
-        let (is_new, held) = self.inner.lanes.push(lane, parcel, payload_bytes + PARCEL_BYTES);
-        if held > self.inner.held_bytes_max {
-            self.inner.set_pressure(true);
-        }
-        if is_new {
-            tokio::spawn(Arc::clone(&self.inner).run_lane(lane));
-        }
+        self.hold(lane, Some(ticket), work, payload_bytes);
     }
 
     /// Keeps a frame that has no place in the order of a session as a dead letter.
     pub(crate) fn bury(&self, received: Received, error: String) {
         let payload_bytes = received.text.len();
-        let work = Work::Bury { received, error };
-        self.hold(0, Parcel { work, ticket: None, received: Instant::now() }, payload_bytes);
+        self.hold(0, None, Work::Bury { received, error }, payload_bytes);
+    }
+
+    fn hold(&self, lane: u64, ticket: Option<Ticket>, work: Work, payload_bytes: usize) {
+        let bytes = payload_bytes + PARCEL_BYTES;
+        let slip = Slip { lane, ticket, received: Instant::now(), bytes, is_dead: false };
+        self.held.hold(bytes);
+        // The carrier goes only when it is told to stop: what comes later stays undone, and is
+        // replayed by Discord.
+        if self.parcels.send(Parcel { slip, work }).is_err() {
+            self.held.release(bytes);
+        }
+    }
+
+    /// The figures of events that never come here.
+    pub(crate) fn figures(&self) -> &Figures {
+        &self.figures
     }
 
     /// True while more is held than memory allows: stop receiving until it is false again.
     pub(crate) fn pressure(&self) -> watch::Receiver<bool> {
-        self.inner.pressure.subscribe()
+        self.held.pressure()
     }
 
     /// How many bytes are held.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.inner.lanes.held_bytes()
+        self.held.bytes()
     }
 
     /// Waits until nothing is held.
     pub(crate) async fn drained(&self) {
-        self.inner.lanes.empty().await;
+        self.held.emptied().await;
     }
 }
 
 fn with_payload(mut outgoing: Outgoing, payload: Option<Vec<u8>>, text: String) -> Outgoing {
     outgoing.payload = payload.map_or_else(|| Bytes::from(text), Bytes::from);
     outgoing
-}
-
-impl Inner {
-    async fn run_lane(self: Arc<Self>, lane: u64) {
-        while let Some((parcel, bytes)) = self.lanes.next(lane) {
-            let Parcel { work, ticket, received } = parcel;
-            if self.deal_with(work).await {
-                if let Some(ticket) = ticket {
-                    ticket.done();
-                }
-                metrics::histogram!("gateway_forward_seconds")
-                    .record(received.elapsed().as_secs_f64());
-            }
-            let held = self.lanes.release(bytes);
-            // Well below the limit again: the bus takes what it is given.
-            if held <= self.held_bytes_max / 4 {
-                self.set_pressure(false);
-            }
-        }
-    }
-
-    /// True: it is dealt with. False: we were told to stop before.
-    async fn deal_with(&self, work: Work) -> bool {
-        match work {
-            Work::Publish(outgoing) => self.publish(outgoing).await,
-            Work::Bury { received, error } => self.bury(&received, &error).await,
-            Work::Sort(received) => loop {
-                match sort::sort(&received, &self.directory) {
-                    Sorted::Leave(why) => {
-                        metrics::counter!("gateway_events_filtered_total", "reason" => why)
-                            .increment(1);
-                        return true;
-                    }
-                    Sorted::Publish { outgoing, payload, .. } => {
-                        return self.publish(with_payload(outgoing, payload, received.text)).await;
-                    }
-                    Sorted::Undecodable(error) => return self.bury(&received, &error).await,
-                    Sorted::Ask { question, channel, author } => {
-                        let found =
-                            self.lookup.find_out(question, channel, author, &self.stop).await;
-                        if !found {
-                            return false;
-                        }
-                    }
-                }
-            },
-        }
-    }
-
-    async fn publish(&self, outgoing: Outgoing) -> bool {
-        let span = tracing::info_span!("forward", subject = outgoing.subject);
-        let begun = Instant::now();
-        let stored = async {
-            let permit = self.permits.acquire().await;
-            let stored = self.bus.publish_until_stored(&outgoing, &self.stop).await;
-            drop(permit);
-            stored
-        }
-        .instrument(span)
-        .await;
-        match stored {
-            Ok(stored) => {
-                metrics::histogram!("gateway_publish_seconds")
-                    .record(begun.elapsed().as_secs_f64());
-                let kind = if stored.duplicate { "duplicate" } else { "new" };
-                metrics::counter!("gateway_events_published_total", "kind" => kind).increment(1);
-                true
-            }
-            Err(PublishError::TooLarge { .. }) => {
-                let bytes = outgoing.payload.len();
-                let error = format!("the event has {bytes} bytes, more than the bus takes");
-                let text = String::from_utf8_lossy(&outgoing.payload);
-                let dead = letter(
-                    "oversized",
-                    outgoing.id.as_deref().unwrap_or_default(),
-                    &error,
-                    frame::remains(&text),
-                );
-                self.store_dead(dead, &error).await
-            }
-            Err(_cancelled) => false,
-        }
-    }
-
-    async fn bury(&self, received: &Received, error: &str) -> bool {
-        // What has no sequence has no name either: each of them counts.
-        let place = if received.sequence > 0 { received.sequence } else { received.at_unix_ms };
-        let id = format!("{}:{place}:{}", received.session, received.text.len());
-        let dead = letter("undecodable", &id, error, frame::remains(&received.text));
-        self.store_dead(dead, error).await
-    }
-
-    async fn store_dead(&self, dead: Outgoing, error: &str) -> bool {
-        metrics::counter!("gateway_events_dead_total").increment(1);
-        tracing::error!(
-            event.id = dead.id,
-            reason = error,
-            "an event could not be forwarded; what may be kept of it is in DEAD_LETTERS"
-        );
-        self.bus.publish_until_stored(&dead, &self.stop).await.is_ok()
-    }
-
-    fn set_pressure(&self, wanted: bool) {
-        self.pressure.send_if_modified(|pressure| {
-            let changed = *pressure != wanted;
-            *pressure = wanted;
-            changed
-        });
-    }
 }
 
 fn letter(reason: &str, event: &str, error: &str, payload: Vec<u8>) -> Outgoing {

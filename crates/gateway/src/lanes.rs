@@ -1,7 +1,6 @@
-//! Queues by channel: each has one worker at a time, and all together a weight in bytes.
+//! Queues by channel: each has one worker at a time.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -9,30 +8,27 @@ use tokio::sync::Notify;
 /// Queues by lane. A lane exists while something waits in it or is being worked on.
 #[derive(Debug)]
 pub(crate) struct Lanes<T> {
-    queues: Mutex<HashMap<u64, VecDeque<(T, usize)>>>,
-    held_bytes: AtomicUsize,
+    queues: Mutex<HashMap<u64, VecDeque<T>>>,
     emptied: Notify,
 }
 
 impl<T> Default for Lanes<T> {
     fn default() -> Self {
-        Self { queues: Mutex::default(), held_bytes: AtomicUsize::new(0), emptied: Notify::new() }
+        Self { queues: Mutex::default(), emptied: Notify::new() }
     }
 }
 
 impl<T> Lanes<T> {
-    /// Puts an item at the end of its lane. True: the lane is new and needs a worker; beside it
-    /// how many bytes are held now.
-    pub(crate) fn push(&self, lane: u64, item: T, bytes: usize) -> (bool, usize) {
-        let held = self.held_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    /// Puts an item at the end of its lane. True: the lane is new and needs a worker.
+    pub(crate) fn push(&self, lane: u64, item: T) -> bool {
         let mut queues = self.lock();
         let is_new = !queues.contains_key(&lane);
-        queues.entry(lane).or_default().push_back((item, bytes));
-        (is_new, held)
+        queues.entry(lane).or_default().push_back(item);
+        is_new
     }
 
     /// The next item for the lane's worker. None: the lane is gone, and so is the work.
-    pub(crate) fn next(&self, lane: u64) -> Option<(T, usize)> {
+    pub(crate) fn next(&self, lane: u64) -> Option<T> {
         let mut queues = self.lock();
         let item = queues.get_mut(&lane).and_then(VecDeque::pop_front);
         if item.is_none() {
@@ -42,16 +38,6 @@ impl<T> Lanes<T> {
             }
         }
         item
-    }
-
-    /// Notes that an item is no longer held. Returns how many bytes still are.
-    pub(crate) fn release(&self, bytes: usize) -> usize {
-        self.held_bytes.fetch_sub(bytes, Ordering::Relaxed) - bytes
-    }
-
-    /// How many bytes are held.
-    pub(crate) fn held_bytes(&self) -> usize {
-        self.held_bytes.load(Ordering::Relaxed)
     }
 
     /// Waits until there is no lane.
@@ -65,7 +51,7 @@ impl<T> Lanes<T> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, VecDeque<(T, usize)>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, VecDeque<T>>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -77,15 +63,14 @@ mod tests {
     #[test]
     fn a_lane_has_one_worker_and_keeps_its_order() {
         let lanes = Lanes::default();
-        assert_eq!(lanes.push(1, 'a', 10), (true, 10));
-        assert_eq!(lanes.push(1, 'b', 5), (false, 15));
-        assert_eq!(lanes.push(2, 'c', 1), (true, 16));
-        assert_eq!(lanes.next(1), Some(('a', 10)));
-        assert_eq!(lanes.release(10), 6);
-        assert_eq!(lanes.push(1, 'd', 1), (false, 7));
-        assert_eq!(lanes.next(1), Some(('b', 5)));
-        assert_eq!(lanes.next(1), Some(('d', 1)));
+        assert!(lanes.push(1, 'a'));
+        assert!(!lanes.push(1, 'b'));
+        assert!(lanes.push(2, 'c'));
+        assert_eq!(lanes.next(1), Some('a'));
+        assert!(!lanes.push(1, 'd'));
+        assert_eq!(lanes.next(1), Some('b'));
+        assert_eq!(lanes.next(1), Some('d'));
         assert_eq!(lanes.next(1), None);
-        assert!(lanes.push(1, 'e', 1).0);
+        assert!(lanes.push(1, 'e'));
     }
 }

@@ -217,13 +217,14 @@ impl Gateway {
         // What is still on its way when the shutdown begins is given its time.
         let hurry = CancellationToken::new();
         let lookup = Lookup::new(self.rest.clone(), Arc::clone(&directory));
-        let forwarder = Forwarder::new(
+        let (forwarder, carrier) = Forwarder::new(
             self.parts.bus.clone(),
             Arc::clone(&directory),
             lookup,
             &self.config.limits,
             hurry.clone(),
         );
+        let mut forwarding = tokio::spawn(carrier.run());
         let wiring = Wiring {
             config: self.shard_config(&gate, &layout.url),
             gate: gate.clone(),
@@ -249,8 +250,13 @@ impl Gateway {
             changed,
         };
         let looking = tokio::spawn(status::watch(watched, self.checks.clone(), shutdown.clone()));
-        let ended = self.wait_for(shards).await;
+        let ended = tokio::select! {
+            ended = self.wait_for(shards) => ended,
+            // It ends only when it is told to: a session without it would forward nothing.
+            ended = &mut forwarding => return ended.context("carry events to the bus"),
+        };
         hurry.cancel();
+        forwarding.await.context("carry events to the bus")?;
         looking.await.context("end the status")?;
         ended
     }

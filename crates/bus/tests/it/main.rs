@@ -2,6 +2,7 @@
 
 mod buckets;
 mod consuming;
+mod pipeline;
 mod publishing;
 
 use std::time::Duration;

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bus::{Bus, BusError, ConsumerSpec, Deliveries, Delivery, Outgoing, Start};
-use contracts::command::{Command, CommandResult};
+use contracts::command::{Command, CommandResult, Outcome};
 use contracts::{dead_letter, envelope, stream, subject};
+use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::lanes::Lanes;
@@ -30,6 +31,7 @@ struct Inner {
     bus: Bus,
     executor: Executor,
     lanes: Lanes<Job>,
+    telling: TaskTracker,
     held: Mutex<HashMap<u64, Arc<Delivery>>>,
     stop: Stop,
     ack_wait: Duration,
@@ -47,6 +49,7 @@ impl Commands {
             bus,
             executor,
             lanes: Lanes::default(),
+            telling: TaskTracker::new(),
             held: Mutex::default(),
             stop,
             ack_wait,
@@ -69,6 +72,8 @@ impl Commands {
             }
         }
         self.inner.lanes.empty().await;
+        self.inner.telling.close();
+        self.inner.telling.wait().await;
         keeping.abort();
         self.inner.hand_back().await;
     }
@@ -106,35 +111,40 @@ impl Inner {
             return;
         }
         let lane = command.place.target().0;
-        let (is_new, _) = self.lanes.push(lane, Job { delivery, command }, 0);
-        if is_new {
+        if self.lanes.push(lane, Job { delivery, command }) {
             tokio::spawn(Arc::clone(self).run_lane(lane));
         }
     }
 
     async fn run_lane(self: Arc<Self>, lane: u64) {
-        while let Some((job, _)) = self.lanes.next(lane) {
+        while let Some(job) = self.lanes.next(lane) {
             if self.stop.soon.is_cancelled() {
                 continue;
             }
             let id = job.command.id;
             let span = tracing::info_span!("command", command.id = %id);
             job.delivery.continue_trace(&span);
-            self.perform(job).instrument(span).await;
+            let begun = Instant::now();
+            let outcome = self.executor.execute(&job.command).instrument(span.clone()).await;
+            let inner = Arc::clone(&self);
+            // Its record is kept: whatever comes after it in its channel need not wait until the
+            // worker was told of it.
+            self.telling
+                .spawn(async move { inner.tell(job, outcome, begun).await }.instrument(span));
         }
     }
 
-    async fn perform(&self, job: Job) {
-        let begun = Instant::now();
-        let Some(outcome) = self.executor.execute(&job.command).await else {
+    /// Tells what became of a command, and takes it off the stream.
+    async fn tell(&self, job: Job, outcome: Option<Outcome>, begun: Instant) {
+        let Some(outcome) = outcome else {
             return self.postpone(job.delivery.stream_sequence).await;
         };
         let word = match &outcome {
-            contracts::command::Outcome::Done { .. } => "done",
-            contracts::command::Outcome::Failed { .. } => "failed",
+            Outcome::Done { .. } => "done",
+            Outcome::Failed { .. } => "failed",
         };
         let id = job.command.id;
-        if let contracts::command::Outcome::Failed { class, code, reason } = &outcome {
+        if let Outcome::Failed { class, code, reason } = &outcome {
             tracing::warn!(class = ?class, code, reason, "Discord will not do a command");
         }
         let result = CommandResult { command: id, outcome };

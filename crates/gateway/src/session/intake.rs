@@ -6,6 +6,7 @@ use bus::Bucket;
 use contracts::discord;
 use contracts::id::{ChannelId, GuildId};
 use contracts::setting::Setting;
+use metrics::Counter;
 
 use crate::clock;
 use crate::directory::Directory;
@@ -13,6 +14,29 @@ use crate::forward::{Checkpoint, Forwarder};
 use crate::frame::{self, ChannelHead, GuildHead, Ready, ThreadList};
 use crate::session::saver::ResumeUrls;
 use crate::sort::{self, Received};
+
+/// The types that are counted by name, so that there are not more than these whatever a server may
+/// send; the most frequent first.
+const KNOWN: [&str; 18] = [
+    discord::MESSAGE_CREATE,
+    discord::MESSAGE_UPDATE,
+    discord::MESSAGE_DELETE,
+    discord::MESSAGE_DELETE_BULK,
+    discord::THREAD_DELETE,
+    discord::CHANNEL_DELETE,
+    "READY",
+    "RESUMED",
+    "GUILD_CREATE",
+    "GUILD_UPDATE",
+    "GUILD_DELETE",
+    "CHANNEL_CREATE",
+    "CHANNEL_UPDATE",
+    "CHANNEL_PINS_UPDATE",
+    "THREAD_CREATE",
+    "THREAD_UPDATE",
+    "THREAD_LIST_SYNC",
+    "THREAD_MEMBERS_UPDATE",
+];
 
 /// The session that is being received.
 #[derive(Debug, Clone)]
@@ -43,6 +67,7 @@ pub(super) struct Intake {
     pub(super) checkpoint: Checkpoint,
     pub(super) urls: ResumeUrls,
     pub(super) settings: Bucket,
+    pub(super) kinds: Kinds,
 }
 
 impl Intake {
@@ -54,7 +79,7 @@ impl Intake {
         kind: String,
         sequence: u64,
     ) -> Taken {
-        metrics::counter!("gateway_events_total", "type" => label(&kind)).increment(1);
+        self.kinds.count(&kind);
         if kind == "READY" {
             return self.ready(position, &text, sequence);
         }
@@ -76,7 +101,7 @@ impl Intake {
             return Taken::Continued;
         }
         ticket.done();
-        metrics::counter!("gateway_events_filtered_total", "reason" => "type").increment(1);
+        self.forwarder.figures().filtered("type");
         if kind == "RESUMED" { Taken::Established } else { Taken::Continued }
     }
 
@@ -173,27 +198,26 @@ impl Intake {
     }
 }
 
-/// A label of bounded variety, whatever a server may send.
-fn label(kind: &str) -> &'static str {
-    const KNOWN: [&str; 18] = [
-        discord::MESSAGE_CREATE,
-        discord::MESSAGE_UPDATE,
-        discord::MESSAGE_DELETE,
-        discord::MESSAGE_DELETE_BULK,
-        discord::THREAD_DELETE,
-        discord::CHANNEL_DELETE,
-        "READY",
-        "RESUMED",
-        "GUILD_CREATE",
-        "GUILD_UPDATE",
-        "GUILD_DELETE",
-        "CHANNEL_CREATE",
-        "CHANNEL_UPDATE",
-        "CHANNEL_PINS_UPDATE",
-        "THREAD_CREATE",
-        "THREAD_UPDATE",
-        "THREAD_LIST_SYNC",
-        "THREAD_MEMBERS_UPDATE",
-    ];
-    KNOWN.into_iter().find(|known| *known == kind).unwrap_or("other")
+/// How many dispatches came, by their type.
+#[derive(Debug, Clone)]
+pub(super) struct Kinds {
+    known: Vec<(&'static str, Counter)>,
+    other: Counter,
+}
+
+impl Kinds {
+    /// Finds the counters in the process' recorder, which must stand by then.
+    pub(super) fn find() -> Self {
+        let counter =
+            |kind: &'static str| metrics::counter!("gateway_events_total", "type" => kind);
+        Self {
+            known: KNOWN.into_iter().map(|kind| (kind, counter(kind))).collect(),
+            other: counter("other"),
+        }
+    }
+
+    fn count(&self, kind: &str) {
+        let known = self.known.iter().find(|(known, _)| *known == kind);
+        known.map_or(&self.other, |(_, counter)| counter).increment(1);
+    }
 }

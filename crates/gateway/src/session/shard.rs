@@ -17,7 +17,7 @@ use crate::directory::Directory;
 use crate::forward::{Checkpoint, Forwarder, Reached};
 use crate::frame::{self, Header};
 use crate::session::gate::Gate;
-use crate::session::intake::{Intake, Position, Taken};
+use crate::session::intake::{Intake, Kinds, Position, Taken};
 use crate::session::policy::{self, Backoff, Refusal};
 use crate::session::report::Report;
 use crate::session::saver::{ResumeUrls, Saver};
@@ -115,6 +115,7 @@ impl ShardTask {
             checkpoint: Checkpoint::resume(reached),
             urls,
             settings: wiring.settings.clone(),
+            kinds: Kinds::find(),
         };
         Self { wiring, id, intake, report, position, unreadable: (0, 0) }
     }
