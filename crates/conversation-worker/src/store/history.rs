@@ -118,10 +118,13 @@ impl Store {
             let oldest = page.turns.last().map(|turn| id(turn.id.0));
             newest_first.append(&mut page.turns);
             let Some(before) = oldest.filter(|_| page.is_full) else { break true };
-            if tokens >= tokens_max || newest_first.len() >= TURNS_MAX {
+            if newest_first.len() >= TURNS_MAX {
+                break true;
+            }
+            if tokens >= tokens_max {
                 break false;
             }
-            page_turns = (page_turns * 2).min(TURNS_MAX);
+            page_turns = (page_turns * 2).min(TURNS_MAX - newest_first.len());
             page = self.page(conversation, (i64::MIN, before), page_turns).await?;
         };
         let turns = newest_first.into_iter().rev().filter(PastTurn::says_something).collect();

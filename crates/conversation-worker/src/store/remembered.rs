@@ -12,6 +12,8 @@ use super::id;
 
 /// How much text is kept for all conversations together.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
+/// So many more turns than a prompt reaches are kept before old ones go.
+const TURNS_SPARE: usize = 64;
 /// What a message takes beside its text.
 const MESSAGE_BYTES: usize = 256;
 
@@ -23,7 +25,7 @@ pub(super) struct Remembered {
     pub(super) changes: i64,
     /// The newest turn that was looked at, whether it said something or not.
     pub(super) newest: i64,
-    /// Whether it reaches back to the beginning.
+    /// Whether it reaches back to the beginning, or as far as any prompt does.
     pub(super) is_whole: bool,
     /// About how many tokens it takes in a prompt.
     pub(super) tokens: u64,
@@ -66,7 +68,9 @@ impl Remembered {
             }
         }
         // In steps, so that a long conversation is not moved with every turn.
-        if self.tokens > tokens_max.saturating_mul(2) || history.turns.len() > TURNS_MAX * 2 {
+        if self.tokens > tokens_max.saturating_mul(2)
+            || history.turns.len() > TURNS_MAX + TURNS_SPARE
+        {
             let mut first = 0;
             while let Some(turn) = history.turns.get(first)
                 && (self.tokens.saturating_sub(turn.tokens()) >= tokens_max
@@ -76,7 +80,7 @@ impl Remembered {
                 first += 1;
             }
             history.turns.drain(..first);
-            self.is_whole &= first == 0;
+            self.is_whole &= first == 0 || history.turns.len() >= TURNS_MAX;
         }
     }
 
