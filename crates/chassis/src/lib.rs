@@ -23,7 +23,7 @@ pub mod telemetry;
 mod words;
 
 pub use health::{Check, Health, Outcome};
-pub use lifecycle::{Context, ServiceInfo, main};
+pub use lifecycle::{Answer, Command, Context, ServiceInfo, main, main_with};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use settings::{Common, Fault, Faults, NatsSettings, OnFault, Reader, Source};
 pub use words::Words;

@@ -59,19 +59,80 @@ where
     R: FnOnce(Context, T) -> F,
     F: Future<Output = anyhow::Result<()>>,
 {
-    match arguments::parse(std::env::args_os().skip(1)) {
+    main_with(service, &[], parse, run)
+}
+
+/// A command of a service's own beside its work, such as `conversation-worker migrate`. It runs to
+/// its end in the foreground, without telemetry, listener or signals.
+#[derive(Debug, Clone, Copy)]
+pub struct Command {
+    /// The word that begins it.
+    pub name: &'static str,
+    /// How it is used, a line each, as `--help` shows it.
+    pub usage: &'static str,
+    /// Does it, with the settings and the words after its name.
+    pub run: fn(&mut Reader, &[String]) -> Answer,
+}
+
+/// What a command has to say, and the exit code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// For standard output.
+    pub out: String,
+    /// For standard error, where the service's name is put before it.
+    pub complaint: String,
+    /// The exit code.
+    pub code: u8,
+}
+
+/// As [`main`], for a service with commands of its own.
+pub fn main_with<T, R, F>(
+    service: ServiceInfo,
+    commands: &[Command],
+    parse: impl Fn(&mut Reader) -> Option<T>,
+    run: R,
+) -> ExitCode
+where
+    R: FnOnce(Context, T) -> F,
+    F: Future<Output = anyhow::Result<()>>,
+{
+    match arguments::parse(std::env::args_os().skip(1), commands) {
+        Ok(Action::Own { run, words }) => obey(service, run, &words),
         Ok(Action::Run) => life::live(service, Source::from_environment(), parse, run),
         Ok(Action::Healthcheck { path }) => {
             let common = Common::read(&mut Reader::new(Source::from_environment()));
             probe::check(&common, &path)
         }
         Ok(Action::Version) => say(&format!("{} {}\n", service.name, service.version)),
-        Ok(Action::Help) => say(&arguments::help(service, parse)),
+        Ok(Action::Help) => say(&arguments::help(service, commands, parse)),
         Err(problem) => {
             let message = format!("{problem}; {} --help lists what can be given", service.name);
             complain(service, &message);
             ExitCode::from(EXIT_CONFIGURATION)
         }
+    }
+}
+
+/// Runs a command over the settings as they are; only what cannot be read at all stands in its way.
+fn obey(
+    service: ServiceInfo,
+    run: fn(&mut Reader, &[String]) -> Answer,
+    words: &[String],
+) -> ExitCode {
+    let mut reader = Reader::new(Source::from_environment());
+    let answer = run(&mut reader, words);
+    if reader.has_faults()
+        && let Err(faults) = reader.finish(Some(()))
+    {
+        return refuse(service, &faults);
+    }
+    if !answer.complaint.is_empty() {
+        complain(service, &answer.complaint);
+    }
+    if say(&answer.out) == ExitCode::SUCCESS {
+        ExitCode::from(answer.code)
+    } else {
+        ExitCode::FAILURE
     }
 }
 

@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 
-use super::ServiceInfo;
+use super::{Answer, Command, ServiceInfo};
 use crate::settings::{self, Key, Reader};
 
 /// What the process was asked to do.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Action {
     /// Do the service's work.
     Run,
@@ -16,13 +16,23 @@ pub(super) enum Action {
         /// The probe's path.
         path: String,
     },
+    /// Do a command of the service's own.
+    Own {
+        /// Does it.
+        run: fn(&mut Reader, &[String]) -> Answer,
+        /// The words after its name.
+        words: Vec<String>,
+    },
     /// Print the version.
     Version,
     /// Print the help.
     Help,
 }
 
-pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Action, String> {
+pub(super) fn parse(
+    arguments: impl Iterator<Item = OsString>,
+    commands: &[Command],
+) -> Result<Action, String> {
     let mut words = Vec::new();
     for argument in arguments {
         let word = argument
@@ -32,6 +42,10 @@ pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Action,
     }
     if words.iter().any(|word| word == "--help" || word == "-h" || word == "help") {
         return Ok(Action::Help);
+    }
+    let own = words.first().and_then(|word| commands.iter().find(|own| own.name == word));
+    if let Some(own) = own {
+        return Ok(Action::Own { run: own.run, words: words.split_off(1) });
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
@@ -48,13 +62,21 @@ pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Action,
     }
 }
 
-pub(super) fn help<T>(service: ServiceInfo, parse: impl Fn(&mut Reader) -> Option<T>) -> String {
+pub(super) fn help<T>(
+    service: ServiceInfo,
+    commands: &[Command],
+    parse: impl Fn(&mut Reader) -> Option<T>,
+) -> String {
     let name = service.name;
+    let mut own = String::new();
+    for line in commands.iter().flat_map(|command| command.usage.lines()) {
+        writeln!(own, "       {name} {line}").expect("a string takes any text");
+    }
     let mut text = format!(
         "{name} {}\n\n\
          usage: {name} [run]                  do the service's work (the default)\n       \
          {name} healthcheck [PATH]     ask the running service's probe (/health/live); exit 0 or 1\n       \
-         {name} --version | --help\n\n\
+         {name} --version | --help\n{own}\n\
          Settings come from the environment, or from the TOML file KOTONOHA_CONFIG names\n\
          ([health] listen = \"…\" is HEALTH_LISTEN); the environment wins. A secret can be given as\n\
          <NAME>_FILE, the path of a file that holds it.\n\n",
@@ -83,21 +105,39 @@ fn describe(key: &Key) -> String {
 mod tests {
     use super::*;
 
+    const ECHO: Command = Command { name: "echo", usage: "echo WORD  say it", run: echo };
+
+    fn echo(_reader: &mut Reader, words: &[String]) -> Answer {
+        Answer { out: words.join(" "), complaint: String::new(), code: 0 }
+    }
+
     fn parse_words(words: &[&str]) -> Result<Action, String> {
-        parse(words.iter().map(OsString::from))
+        parse(words.iter().map(OsString::from), &[ECHO])
     }
 
     #[test]
     fn without_arguments_the_service_runs() {
-        assert_eq!(parse_words(&[]), Ok(Action::Run));
-        assert_eq!(parse_words(&["run"]), Ok(Action::Run));
+        assert!(matches!(parse_words(&[]), Ok(Action::Run)));
+        assert!(matches!(parse_words(&["run"]), Ok(Action::Run)));
+    }
+
+    #[test]
+    fn a_command_of_the_service_s_own_gets_the_words_after_it() {
+        let Ok(Action::Own { run, words }) = parse_words(&["echo", "-1", "--json"]) else {
+            panic!("the command was not found");
+        };
+        assert_eq!(run(&mut Reader::new(crate::Source::new(|_| None)), &words).out, "-1 --json");
+        assert!(parse_words(&["say", "echo"]).is_err());
     }
 
     #[test]
     fn a_healthcheck_asks_liveness_unless_told_a_path() {
-        let asked = |path: &str| Ok(Action::Healthcheck { path: path.to_owned() });
-        assert_eq!(parse_words(&["healthcheck"]), asked("/health/live"));
-        assert_eq!(parse_words(&["healthcheck", "/health/ready"]), asked("/health/ready"));
+        let asked = |words: &[&str]| match parse_words(words) {
+            Ok(Action::Healthcheck { path }) => Some(path),
+            _ => None,
+        };
+        assert_eq!(asked(&["healthcheck"]).as_deref(), Some("/health/live"));
+        assert_eq!(asked(&["healthcheck", "/health/ready"]).as_deref(), Some("/health/ready"));
         assert!(parse_words(&["healthcheck", "ready"]).is_err());
         assert!(parse_words(&["healthcheck", "/a b"]).is_err());
     }
@@ -112,12 +152,13 @@ mod tests {
     #[test]
     fn help_lists_the_service_s_own_settings_and_the_common_ones() {
         let service = ServiceInfo { name: "thing", version: "1.2.3", log: "thing" };
-        let text = help(service, |reader| {
+        let text = help(service, &[ECHO], |reader| {
             let token = reader.secret("DISCORD_TOKEN", "get one");
             reader.or("PORT", 5_u16);
             token
         });
         assert!(text.contains("HEALTH_LISTEN"), "{text}");
+        assert!(text.contains("thing echo WORD  say it\n"), "{text}");
         assert!(text.contains("0.0.0.0:8080"), "{text}");
         assert!(
             text.lines()
