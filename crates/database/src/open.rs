@@ -1,19 +1,20 @@
-//! Opens the file: refuses what is not ours, brings the tables to this release, sets durability.
+//! Opens a database for its service: whole, at the right revision, durable, and watched.
 
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
-use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions as _, SqliteConnection, SqlitePool};
 
-use crate::{OpenError, Schema};
+use crate::change::{self, Change};
+use crate::guard::{self, Guard, State};
+use crate::held::Held;
+use crate::life::{self, Life};
+use crate::lock::Lock;
+use crate::{OpenError, Schema, copies, header, revisions};
 
-/// Where the header keeps the mark of the owner (SQLite's file format, 1.3).
-const APPLICATION_ID_OFFSET: usize = 68;
-const MAGIC: &[u8; 16] = b"SQLite format 3\0";
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Health, history of several lanes at once, and the odd look from outside.
 const READERS_MAX: u32 = 4;
 const ROWS_AHEAD: usize = 512;
@@ -25,18 +26,53 @@ pub struct Opened {
     pub writer: SqliteConnection,
     /// Reading ones, which refuse to write.
     pub readers: SqlitePool,
+    /// Tells when the file is exchanged under us, and how to close it.
+    pub guard: Guard,
 }
 
 /// Opens the database of `schema` at `path`, made or brought to its newest revision where needed.
 ///
 /// # Errors
-/// What stands in the way, with a remedy; the file is then as it was.
+/// What stands in the way, with a remedy; no row is changed then.
 pub async fn open(path: &Path, schema: &Schema) -> Result<Opened, OpenError> {
-    prepare_folder(path)?;
-    refuse_foreign_header(path, schema)?;
-    let options = SqliteConnectOptions::new()
+    let Held { mut lock, mut writer, notes } = Held::take(path, schema).await?;
+    for note in notes {
+        tracing::warn!("{note}");
+    }
+    bring_up(&mut writer, path, schema, &lock).await?;
+    copies::prune(path);
+    let lives = lives(&mut writer, path, &lock).await?;
+    let renews = lock.is_alone();
+    let refuse = |error: std::io::Error| OpenError::Unusable {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
+    lock.share().map_err(refuse)?;
+    let kept = header::keep(path).map_err(refuse)?;
+    let (place, file) = kept.ok_or_else(|| refuse(std::io::ErrorKind::NotFound.into()))?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS_MAX)
+        // A connection to a file does not go away by itself; asking it costs as much as a query.
+        .test_before_acquire(false)
+        .connect_with(writing(path).pragma("query_only", "1"))
+        .await
+        .map_err(|error| OpenError::unusable(path, &error))?;
+    let guard = Guard {
+        path: path.to_owned(),
+        place,
+        file,
+        renews,
+        state: Mutex::new(State { lives, begun: Instant::now() }),
+        lock: Mutex::new(Some(lock)),
+    };
+    Ok(Opened { writer, readers, guard })
+}
+
+/// How a service's connections are opened; the file must be there.
+pub(crate) fn writing(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
         .filename(path)
-        .create_if_missing(true)
+        .create_if_missing(false)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
@@ -45,105 +81,80 @@ pub async fn open(path: &Path, schema: &Schema) -> Result<Opened, OpenError> {
         .pragma("secure_delete", "on")
         // A few hundred rows come over in one go, without waiting for each other to be read.
         .row_buffer_size(ROWS_AHEAD)
-        .disable_statement_logging();
-    refuse_foreign_tables(path, schema).await?;
-    let mut writer = SqliteConnection::connect_with(&options)
-        .await
-        .map_err(|error| OpenError::unusable(path, &error))?;
-    let migrated = schema.migrations.run_direct(None, &mut writer, false).await;
-    migrated.map_err(|error| refused(path, error))?;
-    let readers = SqlitePoolOptions::new()
-        .max_connections(READERS_MAX)
-        // A connection to a file does not go away by itself; asking it costs as much as a query.
-        .test_before_acquire(false)
-        .connect_with(options.pragma("query_only", "1").create_if_missing(false))
-        .await
-        .map_err(|error| OpenError::unusable(path, &error))?;
-    Ok(Opened { writer, readers })
+        .disable_statement_logging()
 }
 
-fn prepare_folder(path: &Path) -> Result<(), OpenError> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
+/// Applies what is missing. Beside other processes only what they can go on working with.
+async fn bring_up(
+    writer: &mut SqliteConnection,
+    path: &Path,
+    schema: &Schema,
+    lock: &Lock,
+) -> Result<(), OpenError> {
+    let applied = revisions::applied(writer).await;
+    let applied = applied.map_err(|error| OpenError::unusable(path, &error))?;
+    let standing = revisions::compare(schema.migrations, &applied)
+        .map_err(|mismatch| OpenError::mismatch(path, mismatch))?;
+    let current = standing.current;
+    if current > revisions::head(schema.migrations) {
+        tracing::info!(
+            database.revision = current,
+            program.revision = revisions::head(schema.migrations),
+            "the database is newer than this program, and works with it"
+        );
+    }
+    let Some(newest) = standing.pending.last().map(|revision| revision.version) else {
+        return Ok(());
     };
-    let refuse = |error: std::io::Error| OpenError::Folder {
-        path: folder.clone(),
+    if !lock.is_alone() && !change::additive(&standing.pending, current) {
+        return Err(OpenError::InUse { path: path.to_owned(), service: schema.service });
+    }
+    let copy = change::make(writer, path, schema, &Change::Upgrade(standing.pending)).await?;
+    if let Some(copy) = copy {
+        tracing::info!(
+            from = current,
+            to = newest,
+            copy = %copy.display(),
+            "the database was brought to a new revision, and copied before"
+        );
+    }
+    Ok(())
+}
+
+/// The lives that the file may be in: a new one where we are alone, else that of the others.
+async fn lives(
+    writer: &mut SqliteConnection,
+    path: &Path,
+    lock: &Lock,
+) -> Result<Vec<Life>, OpenError> {
+    let refuse = |error: std::io::Error| OpenError::Unusable {
+        path: path.to_owned(),
         reason: error.to_string(),
     };
-    std::fs::create_dir_all(&folder).map_err(refuse)?;
-    // SQLite writes its journal beside the file, so a writable file in a read-only folder fails
-    // later and with a worse message.
-    let probe = folder.join(format!(".write-probe-{}", std::process::id()));
-    std::fs::write(&probe, b"").map_err(refuse)?;
-    std::fs::remove_file(&probe).map_err(refuse)
+    if lock.is_alone() {
+        let begun = guard::begin_life(writer, path).await;
+        return begun.map_err(|error| OpenError::unusable(path, &error));
+    }
+    let known = life::known(path).map_err(refuse)?.unwrap_or_default();
+    let now = guard::life_on_disk(path).map_err(refuse)?;
+    Ok(known.into_iter().chain([now]).collect())
 }
 
-fn refuse_foreign_header(path: &Path, schema: &Schema) -> Result<(), OpenError> {
-    let mut header = Vec::with_capacity(100);
-    match std::fs::File::open(path) {
-        Ok(file) => file.take(100).read_to_end(&mut header).map_err(|error| {
-            OpenError::Unusable { path: path.to_owned(), reason: error.to_string() }
-        })?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => {
-            return Err(OpenError::Unusable { path: path.to_owned(), reason: error.to_string() });
-        }
+/// What SQLite finds wrong with a file; `None` where nothing is.
+pub(crate) async fn problem(
+    connection: &mut SqliteConnection,
+) -> Result<Option<String>, sqlx::Error> {
+    // The limit bounds the list: one fault is enough to refuse the file.
+    let checked = sqlx::query_scalar("PRAGMA integrity_check(1)").fetch_one(&mut *connection).await;
+    let found: String = match checked {
+        Ok(found) => found,
+        // A file that is damaged enough cannot even be checked.
+        Err(error) if error.as_database_error().is_some() => error.to_string(),
+        Err(error) => return Err(error),
     };
-    if header.is_empty() {
-        return Ok(());
+    if found != "ok" {
+        return Ok(Some(found));
     }
-    let id = header
-        .get(APPLICATION_ID_OFFSET..APPLICATION_ID_OFFSET + 4)
-        .and_then(|bytes| bytes.try_into().ok())
-        .map(u32::from_be_bytes);
-    // A file without an id is looked into further: a first start may have died on the way.
-    if header.starts_with(MAGIC) && id.is_some_and(|id| id == schema.application_id || id == 0) {
-        Ok(())
-    } else {
-        Err(OpenError::NotOurs { path: path.to_owned() })
-    }
-}
-
-/// A file without our mark is ours only while it holds no table but the list of migrations. It is
-/// looked at through a connection of its own, since opening it for writing changes its journal.
-async fn refuse_foreign_tables(path: &Path, schema: &Schema) -> Result<(), OpenError> {
-    if std::fs::metadata(path).map_or(0, |file| file.len()) == 0 {
-        return Ok(());
-    }
-    let unusable = |error: sqlx::Error| OpenError::unusable(path, &error);
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .read_only(true)
-        .busy_timeout(BUSY_TIMEOUT)
-        .disable_statement_logging();
-    let mut connection = SqliteConnection::connect_with(&options).await.map_err(unusable)?;
-    let mark: i64 = sqlx::query_scalar("PRAGMA application_id")
-        .fetch_one(&mut connection)
-        .await
-        .map_err(unusable)?;
-    let foreign: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' \
-         AND name <> '_sqlx_migrations'",
-    )
-    .fetch_one(&mut connection)
-    .await
-    .map_err(unusable)?;
-    connection.close().await.map_err(unusable)?;
-    if mark == i64::from(schema.application_id) || foreign == 0 {
-        Ok(())
-    } else {
-        Err(OpenError::NotOurs { path: path.to_owned() })
-    }
-}
-
-fn refused(path: &Path, error: MigrateError) -> OpenError {
-    match error {
-        MigrateError::VersionMissing(_)
-        | MigrateError::VersionMismatch(_)
-        | MigrateError::VersionTooNew(..) => {
-            OpenError::Newer { path: path.to_owned(), reason: error.to_string() }
-        }
-        error => OpenError::Unusable { path: path.to_owned(), reason: error.to_string() },
-    }
+    let orphans = sqlx::query("PRAGMA foreign_key_check").fetch_all(connection).await?.len();
+    Ok((orphans > 0).then(|| format!("{orphans} rows point to rows that are not there")))
 }
