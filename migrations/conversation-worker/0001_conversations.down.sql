@@ -1,4 +1,4 @@
--- Takes every table away, and with them every conversation.
+-- loses: every conversation, with all that was asked and answered, and what is still on its way
 DROP TABLE caps;
 DROP TABLE tombstones;
 DROP TABLE erasures;

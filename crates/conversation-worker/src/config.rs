@@ -64,7 +64,7 @@ pub struct ModelConfig {
 impl Config {
     /// Reads the settings; `None` where a fault was recorded.
     pub fn read(reader: &mut Reader) -> Option<Self> {
-        let database = reader.path_or("DATABASE_PATH", "data/conversation.db");
+        let database = database(reader);
         reader.needs_database("DATABASE_PATH", &database);
         let model = ModelConfig::read(reader);
         let personas = reader.optional("PERSONA_DIR");
@@ -90,6 +90,11 @@ impl Config {
             ollama_url,
         })
     }
+}
+
+/// The database file (`DATABASE_PATH`), which `migrate` needs without all the rest.
+pub(crate) fn database(reader: &mut Reader) -> PathBuf {
+    reader.path_or("DATABASE_PATH", "data/conversation.db")
 }
 
 impl ModelConfig {

@@ -35,6 +35,9 @@ pub async fn run(store: Store, bus: Bus, asked: Arc<Notify>, stop: CancellationT
                 tracing::debug!(%error, "tidying is put off");
             }
         }
+        if wait == LOOK_EVERY {
+            store.forget_copies();
+        }
         tokio::select! {
             () = stop.cancelled() => return,
             () = asked.notified() => {}

@@ -18,6 +18,7 @@ pub mod engine;
 pub mod eraser;
 pub mod intake;
 pub mod language;
+pub mod migrate;
 pub mod ollama;
 pub mod outcomes;
 pub mod persona;
@@ -59,9 +60,10 @@ pub async fn run(context: Context, config: Config) -> anyhow::Result<()> {
     context.health.headline("database", "connected", "disconnected");
     context.health.headline("discord", "connected", "disconnected");
     let client = client(&config)?;
-    let store = Store::open(&config.database)
-        .await
-        .map_err(|error| Faults::one("DATABASE_PATH", error.to_string(), error.remedy()))?;
+    let store = Store::open(&config.database).await.map_err(|error| {
+        let (english, japanese) = error.remedies();
+        Faults::one("DATABASE_PATH", error.to_string(), (english, japanese))
+    })?;
     let bus = Bus::connect(bus_config(&context)).await.context("read the settings of the bus")?;
     let shards = Shards::default();
     checks(&context, &store, &bus, &shards);

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use database::Opened;
+use database::{Guard, Opened};
 use sqlx::{SqliteConnection, SqlitePool};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -54,6 +54,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 pub struct Store {
     writer: Writer,
     readers: SqlitePool,
+    guard: Arc<Guard>,
     past: Arc<Past>,
     rows: Arc<AtomicU64>,
 }
@@ -85,15 +86,12 @@ pub trait Step: Send + 'static {
 impl Store {
     /// Opens the database at `path`, made or brought to this release's tables where needed.
     pub async fn open(path: &Path) -> Result<Self, OpenError> {
-        let Opened { writer, readers } = database::open(path, &SCHEMA).await?;
+        let Opened { writer, readers, guard } = database::open(path, &SCHEMA).await?;
         let rows =
             history_rows(&readers).await.map_err(|error| OpenError::unusable(path, &error))?;
-        let store = Self {
-            writer: Writer::start(writer),
-            readers,
-            past: Arc::default(),
-            rows: Arc::default(),
-        };
+        let guard = Arc::new(guard);
+        let writer = Writer::start(writer, Arc::clone(&guard));
+        let store = Self { writer, readers, guard, past: Arc::default(), rows: Arc::default() };
         store.count_rows(rows);
         Ok(store)
     }
@@ -137,6 +135,13 @@ impl Store {
     pub async fn close(&self) {
         self.writer.close().await;
         self.readers.close().await;
+        self.guard.release();
+    }
+
+    /// Removes copies of the file that were made before a change and are no longer needed: what
+    /// people have deleted since still stands in them.
+    pub fn forget_copies(&self) {
+        self.guard.forget_copies();
     }
 
     fn readers(&self) -> &SqlitePool {

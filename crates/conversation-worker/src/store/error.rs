@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use database::Exchanged;
+
 /// A step that was not done.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -14,6 +16,9 @@ pub enum StoreError {
     /// Another process held the database for too long.
     #[error("the database is held by another process: {0}")]
     Busy(Arc<str>),
+    /// The file was exchanged while it was in use: nothing is written until the next start.
+    #[error("{0}")]
+    Exchanged(#[from] Exchanged),
     /// Another process has taken the turn over: whatever we were about to write is void.
     #[error("the turn was taken over by another process")]
     Fenced,
@@ -28,7 +33,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same step may work later without any change to it.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Full(_) | Self::Disk(_) | Self::Busy(_))
+        matches!(self, Self::Full(_) | Self::Disk(_) | Self::Busy(_) | Self::Exchanged(_))
     }
 
     /// What the operator can do now.
@@ -40,6 +45,7 @@ impl StoreError {
                  lost meanwhile"
             }
             Self::Busy(_) => "end the other process that holds DATABASE_PATH open for writing",
+            Self::Exchanged(how) => how.remedy(),
             Self::Fenced => "none: the other process goes on with the turn",
             Self::Closed => "none: the service is stopping",
             Self::Refused(_) => "read the service's log; if the file is damaged, restore a backup",

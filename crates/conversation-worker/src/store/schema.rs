@@ -11,6 +11,7 @@ const APPLICATION_ID: u32 = 1_802_464_878;
 /// The conversation database.
 pub static SCHEMA: Schema = Schema {
     service: "conversation-worker",
+    release: env!("CARGO_PKG_VERSION"),
     application_id: APPLICATION_ID,
     migrations: &MIGRATIONS,
 };

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use database::Guard;
 use futures_util::future::BoxFuture;
-use sqlx::{Connection as _, SqliteConnection};
+use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -23,7 +24,8 @@ const COMMITS_WITHOUT_MAX: usize = 16;
 /// How long a commit waits for the followers that its steps have set off. They need a fraction of
 /// it; what an fsync takes on a slow disk is many times more.
 const FOLLOWERS_WAIT: Duration = Duration::from_millis(3);
-/// While writing fails, how often it is tried without anyone asking, so that health recovers.
+/// How often the file is looked at without anyone asking, and while writing fails tried, so that
+/// health tells of a file that was exchanged, and recovers.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
@@ -93,12 +95,12 @@ impl<S: Step> AnyStep for Pending<S> {
 }
 
 impl Writer {
-    pub(super) fn start(connection: SqliteConnection) -> Self {
+    pub(super) fn start(connection: SqliteConnection, guard: Arc<Guard>) -> Self {
         let (queue, first) = mpsc::channel(QUEUE_MAX);
         let (later, last) = mpsc::channel(QUEUE_MAX);
         let trouble = Arc::new(watch::Sender::new(None));
         let orders = Orders { first, last, commits_without: 0 };
-        tokio::spawn(work(connection, orders, Arc::clone(&trouble)));
+        tokio::spawn(work(connection, guard, orders, Arc::clone(&trouble)));
         Self { queue, later, trouble }
     }
 
@@ -170,6 +172,7 @@ impl Orders {
 
 async fn work(
     mut connection: SqliteConnection,
+    guard: Arc<Guard>,
     mut orders: Orders,
     trouble: Arc<watch::Sender<Option<StoreError>>>,
 ) {
@@ -177,25 +180,31 @@ async fn work(
         let failing = trouble.borrow().is_some();
         let order = tokio::select! {
             order = orders.next() => order,
-            () = tokio::time::sleep(PROBE_EVERY), if failing => {
-                report(&trouble, probe(&mut connection).await.err());
+            () = tokio::time::sleep(PROBE_EVERY) => {
+                let found = match guard.check() {
+                    Ok(()) if failing => probe(&mut connection).await,
+                    looked => looked.map_err(StoreError::from),
+                };
+                report(&trouble, found.err());
                 continue;
             }
         };
         match order {
             Some(Order::Step(first)) => {
-                if let Some(answer) = commit(&mut connection, &mut orders, first, &trouble).await {
-                    return close(connection, Some(answer)).await;
+                if let Some(answer) =
+                    commit(&mut connection, &guard, &mut orders, first, &trouble).await
+                {
+                    return close(connection, &guard, Some(answer)).await;
                 }
             }
-            Some(Order::Close(answer)) => return close(connection, Some(answer)).await,
-            None => return close(connection, None).await,
+            Some(Order::Close(answer)) => return close(connection, &guard, Some(answer)).await,
+            None => return close(connection, &guard, None).await,
         }
     }
 }
 
-async fn close(connection: SqliteConnection, answer: Option<oneshot::Sender<()>>) {
-    if let Err(error) = connection.close().await {
+async fn close(connection: SqliteConnection, guard: &Guard, answer: Option<oneshot::Sender<()>>) {
+    if let Err(error) = guard.close(connection).await {
         tracing::warn!(%error, "closing the database");
     }
     if let Some(answer) = answer
@@ -209,13 +218,14 @@ async fn close(connection: SqliteConnection, answer: Option<oneshot::Sender<()>>
 /// an order to close that was met on the way.
 async fn commit(
     connection: &mut SqliteConnection,
+    guard: &Guard,
     orders: &mut Orders,
     first: Box<dyn AnyStep>,
     trouble: &watch::Sender<Option<StoreError>>,
 ) -> Option<oneshot::Sender<()>> {
     let mut settled = Vec::new();
     let mut closing = None;
-    let mut failure = execute(connection, "BEGIN IMMEDIATE; SAVEPOINT step").await.err();
+    let mut failure = begin(connection, guard).await.err();
     let mut next = Some(first);
     let mut awaited = Awaited::default();
     while let Some(step) = next.take() {
@@ -260,6 +270,15 @@ async fn commit(
         settle(failure.clone());
     }
     closing
+}
+
+/// Begins a transaction and its first step, in the file that was opened and in no other.
+async fn begin(connection: &mut SqliteConnection, guard: &Guard) -> Result<(), StoreError> {
+    guard.check()?;
+    if let Err(error) = guard.renew_if_due(connection).await {
+        tracing::debug!(%error, "the file's mark is renewed later");
+    }
+    execute(connection, "BEGIN IMMEDIATE; SAVEPOINT step").await
 }
 
 /// The steps that are known to be on their way here.

@@ -12,6 +12,7 @@ mod house;
 mod isolation;
 mod journey;
 mod malformed;
+mod migrations;
 mod order;
 mod past;
 mod prompts;

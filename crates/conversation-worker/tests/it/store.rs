@@ -39,25 +39,6 @@ async fn a_file_of_somebody_else_is_refused_and_left_alone() {
     assert_eq!(mode, "delete");
 }
 
-#[tokio::test]
-async fn a_database_of_a_newer_release_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("conversation.db");
-    Store::open(&path).await.unwrap().close().await;
-    let pool = raw(&path).await;
-    sqlx::query(
-        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-         VALUES (9999, 'from the future', 1, x'00', 0)",
-    )
-    .execute(&pool)
-    .await
-    .unwrap();
-    pool.close().await;
-    let error = Store::open(&path).await.err().unwrap();
-    assert!(matches!(error, OpenError::Newer { .. }), "{error}");
-    assert!(error.remedy().contains("release"));
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_takes_no_files_is_a_fault_with_a_remedy() {
     let mut house = House::build().await;
@@ -68,25 +49,6 @@ async fn a_folder_that_takes_no_files_is_a_fault_with_a_remedy() {
     let faults = error.downcast_ref::<chassis::Faults>().expect("a fault of the settings");
     let text = faults.to_string();
     assert!(text.contains("DATABASE_PATH") && text.contains("folder"), "{text}");
-}
-
-#[tokio::test]
-async fn migrations_can_be_undone_and_done_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("conversation.db");
-    Store::open(&path).await.unwrap().close().await;
-    let migrations = sqlx::migrate!("../../migrations/conversation-worker");
-    let pool = raw(&path).await;
-    migrations.undo(&pool, 0).await.unwrap();
-    let tables: Vec<String> = sqlx::query_scalar(
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
-    )
-    .fetch_all(&pool)
-    .await
-    .unwrap();
-    assert_eq!(tables, ["_sqlx_migrations"]);
-    pool.close().await;
-    Store::open(&path).await.unwrap().close().await;
 }
 
 #[tokio::test]
