@@ -1,3 +1,4 @@
+-- compatible-with: 1
 -- Counts how often what was said before in a conversation has changed: an edit, a deletion, a turn
 -- that ended out of its order. Who keeps the past in memory compares, and reads it anew. What is
 -- only added behind the newest turn does not count. Triggers, so that nobody can forget it.

@@ -8,6 +8,7 @@ mod bad_settings_are_named;
 mod killed_in_the_middle;
 mod one_slow_channel;
 mod one_trace_for_one_question;
+mod one_version_back_by_hand;
 mod silence_where_not_invited;
 mod the_example_settings_are_true;
 mod the_worker_knows_the_gateway;
