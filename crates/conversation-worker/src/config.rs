@@ -124,9 +124,15 @@ impl ModelConfig {
         if limits.output_tokens * 2 > limits.context_tokens {
             reader.fault(
                 "MODEL_MAX_OUTPUT_TOKENS",
-                "is more than half of MODEL_CONTEXT_TOKENS, which leaves too little room for the \
-                 conversation",
-                "lower it, or raise MODEL_CONTEXT_TOKENS to what the model is served with",
+                (
+                    "is more than half of MODEL_CONTEXT_TOKENS, which leaves too little room for \
+                     the conversation",
+                    "が MODEL_CONTEXT_TOKENS の半分を超えていて、会話の入る余地がありません",
+                ),
+                (
+                    "lower it, or raise MODEL_CONTEXT_TOKENS to what the model is served with",
+                    "小さくするか、MODEL_CONTEXT_TOKENS をモデルの実際の大きさに上げてください",
+                ),
             );
         }
         let input: Option<UsdPerMtok> = reader.optional("MODEL_PRICE_INPUT_USD_PER_MTOK");
@@ -134,8 +140,11 @@ impl ModelConfig {
         if input.is_some() != output.is_some() {
             reader.fault(
                 "MODEL_PRICE_INPUT_USD_PER_MTOK",
-                "and MODEL_PRICE_OUTPUT_USD_PER_MTOK only make sense together",
-                "set both, or neither",
+                (
+                    "and MODEL_PRICE_OUTPUT_USD_PER_MTOK only make sense together",
+                    "と MODEL_PRICE_OUTPUT_USD_PER_MTOK は、両方そろって意味を持ちます",
+                ),
+                ("set both, or neither", "両方設定するか、両方外してください"),
             );
         }
         let prices = input.zip(output).map(|(input, output)| Prices::flat(input, output));
@@ -169,8 +178,14 @@ fn time_zone(reader: &mut Reader) -> Option<jiff::tz::TimeZone> {
     if zone.is_none() {
         reader.fault(
             "TZ",
-            format!("is \"{name}\", which is no time zone"),
-            "write a name of the IANA database such as Asia/Tokyo",
+            (
+                format!("is \"{name}\", which is no time zone"),
+                format!("の値「{name}」はタイムゾーンではありません"),
+            ),
+            (
+                "write a name of the IANA database such as Asia/Tokyo",
+                "Asia/Tokyo のような IANA の名前を書いてください",
+            ),
         );
     }
     zone

@@ -73,14 +73,26 @@ impl Shards {
         let expected = fresh.iter().map(|status| status.shards).max().unwrap_or_default();
         if fresh.is_empty() {
             return Outcome::failing(
-                format!("no word from the gateway for {STATUS_STALE_SECONDS} s"),
-                "start the gateway service, or read its log",
+                (
+                    format!("no word from the gateway for {STATUS_STALE_SECONDS} s"),
+                    format!("ゲートウェイから {STATUS_STALE_SECONDS} 秒以上、知らせがありません"),
+                ),
+                (
+                    "start the gateway service, or read its log",
+                    "gateway を起動するか、そのログをご覧ください",
+                ),
             );
         }
         if let Some(refused) = fresh.iter().find(|status| status.state == ShardState::Refused) {
             return Outcome::failing(
-                format!("Discord refuses the login of shard {}", refused.shard),
-                "read the gateway's /health: it names what the owner must change",
+                (
+                    format!("Discord refuses the login of shard {}", refused.shard),
+                    format!("Discord がシャード {} のログインを拒否しています", refused.shard),
+                ),
+                (
+                    "read the gateway's /health or log: it names what the owner must change",
+                    "gateway の /health かログをご覧ください。直すところが書いてあります",
+                ),
             );
         }
         let connected = (0..expected)
@@ -94,8 +106,14 @@ impl Shards {
             Outcome::Ok
         } else {
             Outcome::failing(
-                format!("{connected} of {expected} shards are connected"),
-                "wait; if it lasts, read the gateway's log",
+                (
+                    format!("{connected} of {expected} shards are connected"),
+                    format!("{expected} のうち {connected} シャードが接続しています"),
+                ),
+                (
+                    "wait; if it lasts, read the gateway's log",
+                    "お待ちください。長く続くときは、gateway のログをご覧ください",
+                ),
             )
         }
     }

@@ -53,8 +53,14 @@ impl Intake {
                 Err(error) => {
                     tracing::warn!(error = format!("{error:#}"), "intake starts over");
                     self.check.failing(
-                        format!("events do not come in: {error:#}"),
-                        "check that NATS runs and that this service may use DISCORD_EVENTS",
+                        (
+                            format!("events do not come in: {error:#}"),
+                            format!("出来事を受け取れません: {error:#}"),
+                        ),
+                        (
+                            "check that NATS runs and that this service may use DISCORD_EVENTS",
+                            "NATS が動いているか、DISCORD_EVENTS を使えるかを確認してください",
+                        ),
                     );
                 }
             }

@@ -221,20 +221,38 @@ fn checks(context: &Context, store: &Store, bus: &Bus, shards: &Shards) {
         if on_bus() {
             shards.outcome()
         } else {
-            Outcome::failing("the gateway cannot be heard without NATS", "start NATS first")
+            Outcome::failing(
+                (
+                    "the gateway cannot be heard without NATS",
+                    "NATS がないため、ゲートウェイの様子が分かりません",
+                ),
+                ("start NATS first", "まず NATS を起動してください"),
+            )
         }
     });
     let publishes = bus.clone();
     context.health.computed("bus", move || {
         if connected() && publishes.stalled().is_some() {
             Outcome::failing(
-                "NATS stores nothing that is published; answers are held",
-                "free disk space where nats-server keeps its streams, then restart it",
+                (
+                    "NATS stores nothing that is published; answers are held",
+                    "NATS が保存できません。回答は手元で待たせています",
+                ),
+                (
+                    "free disk space where nats-server keeps its streams, then restart it",
+                    "nats-server の保存先の空きを増やし、再起動してください",
+                ),
             )
         } else if connected() {
             Outcome::Ok
         } else {
-            Outcome::failing("NATS is not connected", "start NATS, or correct NATS_URL")
+            Outcome::failing(
+                ("NATS is not connected", "NATS に接続できません"),
+                (
+                    "start NATS, or correct NATS_URL",
+                    "NATS を起動するか、NATS_URL を確認してください",
+                ),
+            )
         }
     });
 }

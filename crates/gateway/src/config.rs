@@ -5,8 +5,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use chassis::{Reader, SecretString};
+use chassis::{ExposeSecret as _, Reader, SecretString};
 use contracts::id::GuildId;
+
+use crate::token::misshapen;
 
 /// The gateway's settings.
 #[derive(Debug, Clone)]
@@ -29,6 +31,12 @@ pub struct Config {
 ///
 /// Source: Discord's reference, "Global Rate Limit".
 const REQUESTS_PER_SECOND: usize = 50;
+
+/// What to do about a token that is missing or is none.
+const COPY_THE_TOKEN: (&str, &str) = (
+    "copy the bot token from https://discord.com/developers/applications (Bot, Reset Token)",
+    "https://discord.com/developers/applications の Bot で Reset Token を押し、表示されたトークンを設定してください",
+);
 
 /// Limits that only tests change.
 #[derive(Debug, Clone)]
@@ -70,14 +78,14 @@ impl Default for Limits {
 impl Config {
     /// Reads the settings; a fault is recorded by the reader.
     pub fn read(reader: &mut Reader) -> Option<Self> {
-        let token = reader.secret(
-            "DISCORD_TOKEN",
-            (
-                "copy the bot token from https://discord.com/developers/applications (Bot, Reset Token)",
-                "https://discord.com/developers/applications の Bot で Reset Token を押し、表示されたトークンを設定してください",
-            ),
-        );
+        let token = reader.secret("DISCORD_TOKEN", COPY_THE_TOKEN);
         let api_url = reader.or("DISCORD_API_URL", HttpUrl::discord());
+        // Elsewhere than at Discord, tokens may look as they like.
+        if let Some(token) = token.as_ref().filter(|_| api_url == HttpUrl::discord())
+            && let Some(problem) = misshapen(token.expose_secret())
+        {
+            reader.fault("DISCORD_TOKEN", problem, COPY_THE_TOKEN);
+        }
         let gateway_url = reader.optional("DISCORD_GATEWAY_URL");
         let allowed_guilds = reader.list("DISCORD_ALLOWED_GUILDS").into_iter().collect();
         let requests_per_second =
@@ -160,7 +168,7 @@ impl fmt::Display for WebsocketUrl {
 
 #[cfg(test)]
 mod tests {
-    use chassis::{ExposeSecret as _, Source};
+    use chassis::Source;
 
     use super::*;
 
@@ -173,15 +181,32 @@ mod tests {
         reader.finish(config)
     }
 
+    const TOKEN: &str = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GaBcDe.not-a-real-signature-only-its-shape";
+
     #[test]
     fn only_the_token_is_needed_and_no_guild_is_allowed_by_default() {
-        let config = read(&[("DISCORD_TOKEN", "secret")]).unwrap();
-        assert_eq!(config.token.expose_secret(), "secret");
+        let config = read(&[("DISCORD_TOKEN", TOKEN)]).unwrap();
+        assert_eq!(config.token.expose_secret(), TOKEN);
         assert_eq!(config.api_url.as_str(), "https://discord.com");
         assert_eq!(config.gateway_url, None);
         assert!(config.allowed_guilds.is_empty());
         assert_eq!(config.requests_per_second, 50);
-        assert!(!format!("{config:?}").contains("secret"));
+        assert!(!format!("{config:?}").contains(TOKEN));
+    }
+
+    #[test]
+    fn a_token_that_is_none_is_named_without_being_shown_except_where_tests_speak() {
+        let faults = read(&[("DISCORD_TOKEN", "1234567890123456789")]).unwrap_err();
+        let text = faults.to_string();
+        assert!(text.contains("application's id") && text.contains("Reset Token"), "{text}");
+        assert!(!text.contains("1234567890123456789"), "{text}");
+        let elsewhere = [("DISCORD_TOKEN", "secret"), ("DISCORD_API_URL", "http://127.0.0.1:1")];
+        let read_elsewhere = Source::new(move |key| {
+            elsewhere.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned())
+        });
+        let mut reader = Reader::new(read_elsewhere);
+        let config = Config::read(&mut reader);
+        assert!(reader.finish(config).is_ok());
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod session;
 mod settings;
 mod sort;
 mod status;
+mod token;
 
 pub use config::Config;
 pub use service::{Parts, run, serve};

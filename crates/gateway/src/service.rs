@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bus::{Bucket, Bus, BusConfig};
+use chassis::check::clock::ClockWatch;
 use chassis::{Context, ExposeSecret as _, Faults, Health, OnFault};
 use contracts::stream;
 use tokio::sync::Notify;
@@ -60,8 +61,12 @@ pub async fn run(context: Context, config: Config) -> anyhow::Result<()> {
     })
     .await
     .map_err(|error| {
-        let remedy = "correct NATS_URL, NATS_USER and NATS_PASSWORD";
-        Faults::one("NATS_URL", format!("cannot work: {error}"), remedy)
+        let problem = (format!("cannot work: {error}"), format!("では接続できません: {error}"));
+        let remedy = (
+            "correct NATS_URL, NATS_USER and NATS_PASSWORD",
+            "NATS_URL・NATS_USER・NATS_PASSWORD を確認してください",
+        );
+        Faults::one("NATS_URL", problem, remedy)
     })?;
     let parts = Parts {
         bus,
@@ -83,6 +88,7 @@ pub async fn serve(parts: Parts, config: Config) -> anyhow::Result<()> {
         );
     }
     let rest = Rest::new(&config)?;
+    rest.watch_clock(ClockWatch::over(&parts.health));
     let watching =
         tokio::spawn(watch_bus(parts.bus.clone(), checks.clone(), parts.shutdown.clone()));
     let outcome = match Ground::reach(&parts).await {
@@ -374,6 +380,10 @@ fn start_shards(
 }
 
 fn fault(refusal: Refusal) -> Faults {
-    let problem = format!("{} (code {})", refusal.problem(), refusal.code);
+    let code = refusal.code;
+    let problem = (
+        format!("{} (code {code})", refusal.problem()),
+        format!("{}(コード {code})", refusal.problem_ja()),
+    );
     Faults::one(refusal.setting(), problem, refusal.remedy())
 }

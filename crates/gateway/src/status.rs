@@ -51,13 +51,22 @@ impl Checks {
     pub(crate) fn bus(&self, connection: Connection, stalled: Option<Duration>) {
         self.bus.set(match connection {
             Connection::Connected if stalled.is_some() => Outcome::failing(
-                "nats-server stores nothing that is published; events are held",
-                "free disk space where nats-server keeps its streams, then restart it / nats-server の保存先の空きを増やし、再起動してください",
+                (
+                    "nats-server stores nothing that is published; events are held",
+                    "nats-server が保存できません。出来事は手元で待たせています",
+                ),
+                (
+                    "free disk space where nats-server keeps its streams, then restart it",
+                    "nats-server の保存先の空きを増やし、再起動してください",
+                ),
             ),
             Connection::Connected => Outcome::Ok,
             Connection::Connecting | Connection::Disconnected { .. } => Outcome::failing(
-                "nats-server is not reached",
-                "start nats-server, or correct NATS_URL / nats-server を起動するか NATS_URL を確認してください",
+                ("nats-server is not reached", "nats-server に接続できません"),
+                (
+                    "start nats-server, or correct NATS_URL",
+                    "nats-server を起動するか NATS_URL を確認してください",
+                ),
             ),
         });
     }
@@ -170,7 +179,12 @@ fn discord(snapshots: &[Snapshot]) -> Outcome {
         Outcome::Degraded { .. } => 1,
         Outcome::Failing { .. } => 2,
     });
-    worst.unwrap_or_else(|| Outcome::failing("no shard is running", "read the gateway's log"))
+    worst.unwrap_or_else(|| {
+        Outcome::failing(
+            ("no shard is running", "シャードが動いていません"),
+            ("read the gateway's log", "ゲートウェイのログをご覧ください"),
+        )
+    })
 }
 
 fn of_shard(snapshot: &Snapshot) -> Outcome {
@@ -181,25 +195,48 @@ fn of_shard(snapshot: &Snapshot) -> Outcome {
     if let Some(at) = snapshot.login_unix_ms {
         let seconds = at.saturating_sub(clock::unix_ms()) / 1_000;
         return Outcome::failing(
-            format!(
-                "shard {shard} waits {seconds} s before its next login, to spare the day's limit"
+            (
+                format!(
+                    "shard {shard} waits {seconds} s before its next login, to spare the day's \
+                     limit"
+                ),
+                format!(
+                    "シャード {shard} は、1 日のログイン回数を守るため、次のログインまで {seconds} 秒\
+                     待っています"
+                ),
             ),
-            "wait; if this lasts, something ends the sessions: read the gateway's log / お待ちください。続く場合はログを確認してください",
+            (
+                "wait; if this lasts, something ends the sessions: read the gateway's log",
+                "お待ちください。続く場合はログを確認してください",
+            ),
         );
     }
     match snapshot.state {
         ShardState::Connected => Outcome::Ok,
         _ if snapshot.paused => Outcome::failing(
-            format!("shard {shard} is paused: the bus takes too little"),
-            "look after nats-server: its disk may be full / nats-server とディスクの空きを確認してください",
+            (
+                format!("shard {shard} is paused: the bus takes too little"),
+                format!("シャード {shard} は一時停止中です(NATS が受け取りきれません)"),
+            ),
+            (
+                "look after nats-server: its disk may be full",
+                "nats-server とディスクの空きを確認してください",
+            ),
         ),
-        ShardState::Disconnected if snapshot.since.elapsed() < AWAY_MAX => {
-            Outcome::degraded(format!("shard {shard} is coming back"), "wait a moment")
-        }
+        ShardState::Disconnected if snapshot.since.elapsed() < AWAY_MAX => Outcome::degraded(
+            (format!("shard {shard} is coming back"), format!("シャード {shard} は再接続中です")),
+            ("wait a moment", "しばらくお待ちください"),
+        ),
         ShardState::Connecting | ShardState::Disconnected | ShardState::Refused => {
             Outcome::failing(
-                format!("shard {shard} has no session with Discord"),
-                "check the network and https://discordstatus.com / ネットワークと https://discordstatus.com を確認してください",
+                (
+                    format!("shard {shard} has no session with Discord"),
+                    format!("シャード {shard} は Discord に接続できていません"),
+                ),
+                (
+                    "check the network and https://discordstatus.com",
+                    "ネットワークと https://discordstatus.com を確認してください",
+                ),
             )
         }
     }
@@ -224,17 +261,27 @@ fn sender(watched: &Watched) -> Outcome {
     if watched.sender.is_held() {
         Outcome::Ok
     } else {
-        Outcome::degraded("another process sends", "nothing")
+        Outcome::degraded(
+            ("another process sends", "別のプロセスが送信を担当しています"),
+            ("nothing", "対処は不要です"),
+        )
     }
 }
 
 fn refused(refusal: Refusal, again_unix_ms: Option<u64>) -> Outcome {
-    let again = again_unix_ms.map_or_else(String::new, |at| {
+    let (again, again_ja) = again_unix_ms.map_or_else(Default::default, |at| {
         let minutes = at.saturating_sub(clock::unix_ms()).div_ceil(60_000);
-        format!("; the next login is tried within {minutes} min")
+        (
+            format!("; the next login is tried within {minutes} min"),
+            format!("。次のログインは {minutes} 分以内に試します"),
+        )
     });
+    let (setting, code) = (refusal.setting(), refusal.code);
     Outcome::failing(
-        format!("{} {} (code {}){again}", refusal.setting(), refusal.problem(), refusal.code),
+        (
+            format!("{setting} {} (code {code}){again}", refusal.problem()),
+            format!("{setting} {}(コード {code}){again_ja}", refusal.problem_ja()),
+        ),
         refusal.remedy(),
     )
 }

@@ -80,8 +80,12 @@ impl ClockWatch {
         watch
     }
 
-    /// Takes the `Date` header of an answer that took `round_trip` and ended at `received`.
-    pub fn observe(&self, date: &str, round_trip: Duration, received: Timestamp) {
+    /// Takes the `Date` header of an answer that has just come and took `round_trip`.
+    pub fn observe(&self, date: &str, round_trip: Duration) {
+        self.observe_at(date, round_trip, Timestamp::now());
+    }
+
+    fn observe_at(&self, date: &str, round_trip: Duration, received: Timestamp) {
         if round_trip > ROUND_TRIP_MAX {
             return;
         }
@@ -156,7 +160,7 @@ mod tests {
         assert!(health.is_healthy());
         let date = "Sun, 22 Nov 2026 12:00:00 GMT";
         let outcome = |received: &str, round_trip: Duration| {
-            watch.observe(date, round_trip, at(received));
+            watch.observe_at(date, round_trip, at(received));
             health.outcomes().pop().unwrap().1
         };
         let quick = Duration::from_millis(100);
@@ -166,7 +170,7 @@ mod tests {
         let slow = outcome("2026-11-22T12:00:00Z", Duration::from_secs(11));
         assert!(slow.is_failing(), "an answer that took too long says nothing new");
         assert_eq!(outcome("2026-11-22T12:00:00.6Z", quick), Outcome::Ok);
-        watch.observe("yesterday", quick, at("2026-11-22T15:00:00Z"));
+        watch.observe_at("yesterday", quick, at("2026-11-22T15:00:00Z"));
         assert!(health.is_healthy(), "what is no date says nothing");
     }
 }

@@ -152,13 +152,35 @@ impl Attempt<'_, '_> {
         } else {
             self.bill(&mut settlement, usage, (prompt, &written.text));
         }
-        let check = &self.running.parts.check;
-        if error.needs_operator() {
-            check.failing(error.to_string(), error.kind().hint());
-        } else {
-            check.degraded(error.to_string(), "wait; if it lasts, look at the provider's status");
-        }
+        self.tell(&error);
         Outcome::Failed { failure: error.into(), settlement }
+    }
+
+    /// Shows the failure on `/health`, and each limit in the log, where operators search for it.
+    fn tell(&self, error: &Error) {
+        if matches!(error.kind(), llm::ErrorKind::RateLimited) {
+            let wait_ms = error.retry_after().map(|wait| wait.as_millis());
+            tracing::warn!(
+                model.provider = error.provider(),
+                wait_ms,
+                "rate limit of the model's provider was reached"
+            );
+        }
+        let check = &self.running.parts.check;
+        let reason = (error.to_string(), format!("モデルの提供元: {error}"));
+        if error.needs_operator() {
+            let remedy = (
+                error.kind().hint(),
+                "MODEL_API_KEY・MODEL_NAME・MODEL_BASE_URL と、提供元の残高や上限を確認してください",
+            );
+            check.failing(reason, remedy);
+        } else {
+            let remedy = (
+                "wait; if it lasts, look at the provider's status",
+                "お待ちください。長く続くときは、提供元の状況をご覧ください",
+            );
+            check.degraded(reason, remedy);
+        }
     }
 
     /// What the provider counted or, where it says nothing, our estimate, flagged.

@@ -1,14 +1,15 @@
 //! Sends calls: waits for limits, honours every 429, and repeats what may yet succeed.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use chassis::ExposeSecret as _;
+use chassis::check::clock::ClockWatch;
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue};
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -42,6 +43,8 @@ struct Inner {
     authorization: HeaderValue,
     state: Mutex<State>,
     ended: Notify,
+    /// Learns from every answer what time it is at Discord's.
+    clock: OnceLock<ClockWatch>,
 }
 
 struct State {
@@ -92,8 +95,14 @@ impl Rest {
                 pause_told: None,
             }),
             ended: Notify::new(),
+            clock: OnceLock::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// From now on `watch` is told the time that Discord's answers carry.
+    pub(crate) fn watch_clock(&self, watch: ClockWatch) {
+        self.inner.clock.get_or_init(|| watch);
     }
 
     /// One attempt, after waiting for its turn under the limits.
@@ -198,6 +207,7 @@ impl Rest {
             }
         };
         under_way.end(Some(&answer.headers));
+        self.inner.tell_time(&answer.headers, begun.elapsed());
         self.inner.judge(call, answer)
     }
 
@@ -260,6 +270,13 @@ fn classify(error: reqwest::Error) -> Failure {
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell_time(&self, headers: &HeaderMap, round_trip: Duration) {
+        let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+        if let (Some(watch), Some(date)) = (self.clock.get(), date) {
+            watch.observe(date, round_trip);
+        }
     }
 
     fn ask(&self, call: &Call, urgency: Urgency) -> Result<Gate, Failure> {
@@ -335,7 +352,11 @@ mod tests {
 
     fn rest() -> Rest {
         chassis::lifecycle::install_crypto_provider();
-        let source = chassis::Source::new(|key| (key == "DISCORD_TOKEN").then(|| "x".to_owned()));
+        let source = chassis::Source::new(|key| match key {
+            "DISCORD_TOKEN" => Some("x".to_owned()),
+            "DISCORD_API_URL" => Some("http://127.0.0.1:1".to_owned()),
+            _ => None,
+        });
         let mut reader = chassis::Reader::new(source);
         let config = Config::read(&mut reader);
         Rest::new(&reader.finish(config).unwrap()).unwrap()
@@ -343,6 +364,19 @@ mod tests {
 
     fn answer(status: u16) -> Answer {
         Answer { status, headers: HeaderMap::new(), body: Bytes::from_static(b"{}") }
+    }
+
+    #[test]
+    fn a_clock_that_is_years_off_discords_is_seen_in_the_first_answer() {
+        let rest = rest();
+        let health = chassis::Health::new(chassis::service!());
+        rest.watch_clock(ClockWatch::over(&health));
+        let mut headers = HeaderMap::new();
+        rest.inner.tell_time(&headers, Duration::from_millis(5));
+        assert!(health.is_healthy(), "an answer without a date says nothing");
+        headers.insert(DATE, HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"));
+        rest.inner.tell_time(&headers, Duration::from_millis(5));
+        assert!(!health.is_healthy());
     }
 
     #[test]

@@ -39,6 +39,16 @@ impl Refusal {
         }
     }
 
+    /// The same in Japanese.
+    pub(crate) const fn problem_ja(self) -> &'static str {
+        match self.code {
+            4010 | 4011 => "が Discord に拒否されました(シャード数の誤り)",
+            4012 => "が Discord に拒否されました(ゲートウェイの版)",
+            4013 | 4014 => "が、この Bot で有効になっていません",
+            _ => "が Discord に拒否されました",
+        }
+    }
+
     /// What to do about it, in English and Japanese.
     pub(crate) const fn remedy(self) -> (&'static str, &'static str) {
         match self.code {

@@ -6,6 +6,7 @@ mod a_mention_becomes_a_reply;
 mod bad_input_is_survived;
 mod bad_settings_are_named;
 mod killed_in_the_middle;
+mod logs_are_found;
 mod one_slow_channel;
 mod one_trace_for_one_question;
 mod one_version_back_by_hand;
