@@ -234,8 +234,9 @@ impl Life {
         let (result, told_to_stop) = tokio::select! {
             result = &mut work => (result, false),
             name = signals.next() => {
-                tracing::info!(signal = name, "stopping");
+                // First: whoever reads the line may ask at once.
                 context.health.drain();
+                tracing::info!(signal = name, "stopping");
                 context.shutdown.cancel();
                 tokio::select! {
                     result = &mut work => (result, true),
