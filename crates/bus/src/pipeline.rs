@@ -23,7 +23,6 @@ use tokio::time::Sleep;
 use crate::connection::{Bus, Connection, REQUEST_TIMEOUT};
 use crate::error::{BusError, chain};
 use crate::publish::{Outgoing, PublishError, Stored, classify, refused};
-use crate::trace::OwnTrace;
 use flight::{Flight, Flights};
 
 /// Many messages on their way into streams, each with a `tag` by which its owner knows it.
@@ -171,7 +170,7 @@ impl<T> Pipeline<T> {
 
     async fn send(&mut self, flight: Flight<T>) {
         let subject = flight.message.subject.clone();
-        let headers = headers(&flight.message, flight.trace);
+        let headers = headers(&flight.message);
         let payload = flight.message.payload.clone();
         // From here on it is known, however this call ends.
         let number = self.flights.launch(flight, Instant::now());
@@ -223,7 +222,7 @@ impl<T> Pipeline<T> {
         self.bus.stall.begin();
         // One loss says it for all: an outage holds up hundreds of messages at once.
         let told = self.bus.stall.told();
-        flight.trace.span(&flight.message.subject).in_scope(|| {
+        flight.span().in_scope(|| {
             if told {
                 tracing::debug!(%error, "not stored yet");
             } else {
@@ -279,7 +278,7 @@ impl<T> Pipeline<T> {
     }
 }
 
-fn headers(message: &Outgoing, trace: OwnTrace) -> HeaderMap {
+fn headers(message: &Outgoing) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in &message.headers {
         headers.insert(HeaderName::from_static(name), value.as_str());
@@ -287,7 +286,6 @@ fn headers(message: &Outgoing, trace: OwnTrace) -> HeaderMap {
     if let Some(id) = &message.id {
         headers.insert(NATS_MESSAGE_ID, id.as_str());
     }
-    trace.inject(&mut headers);
     headers
 }
 

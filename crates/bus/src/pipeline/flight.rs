@@ -4,26 +4,44 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use contracts::trace::HEADER;
+
 use crate::connection::REQUEST_TIMEOUT;
 use crate::publish::{Outgoing, RETRY_DELAY_FIRST, RETRY_DELAY_MAX};
-use crate::trace::OwnTrace;
+use crate::trace;
 
 /// A message on its way.
 #[derive(Debug)]
 pub(super) struct Flight<T> {
     pub(super) tag: T,
     pub(super) message: Outgoing,
-    pub(super) trace: OwnTrace,
     pub(super) begun: Instant,
     /// How long the next failure is waited out.
     delay: Duration,
 }
 
 impl<T> Flight<T> {
-    pub(super) fn new(tag: T, message: Outgoing) -> Self {
-        let begun = Instant::now();
-        Self { tag, message, trace: OwnTrace::begin(), begun, delay: RETRY_DELAY_FIRST }
+    pub(super) fn new(tag: T, mut message: Outgoing) -> Self {
+        // A trace that is derived from its cause is kept, and each attempt bears the same one.
+        if traceparent(&message).is_none() {
+            message.headers.push((HEADER, trace::fresh()));
+        }
+        Self { tag, message, begun: Instant::now(), delay: RETRY_DELAY_FIRST }
     }
+
+    /// A span in the message's trace, for those of which there is something to tell.
+    pub(super) fn span(&self) -> tracing::Span {
+        let span = tracing::info_span!("publish", subject = self.message.subject);
+        if let Some(parent) = traceparent(&self.message) {
+            trace::join_trace(&span, parent);
+        }
+        span
+    }
+}
+
+fn traceparent(message: &Outgoing) -> Option<&str> {
+    let mut headers = message.headers.iter();
+    headers.find(|(name, _)| *name == HEADER).map(|(_, value)| value.as_str())
 }
 
 /// All messages on their way.

@@ -191,27 +191,35 @@ async fn a_full_stream_holds_its_messages_until_there_is_room() -> anyhow::Resul
 }
 
 #[tokio::test]
-async fn each_message_begins_a_trace_of_its_own() -> anyhow::Result<()> {
+async fn a_message_keeps_the_trace_of_its_cause_and_else_begins_its_own() -> anyhow::Result<()> {
     let (server, bus) = declared().await?;
+    let derived = contracts::trace::of_message(contracts::id::MessageId(7));
+    let mut with_a_cause = event(7, "hello");
+    with_a_cause.headers.push((contracts::trace::HEADER, derived.clone()));
     let mut pipeline = bus.pipeline().await?;
-    for tag in 0..2 {
-        pipeline.begin(tag, event(tag, "hello")).await;
+    for (tag, message) in
+        [with_a_cause, event(8, "hello"), event(9, "hello")].into_iter().enumerate()
+    {
+        pipeline.begin(tag as u64, message).await;
     }
     all(&mut pipeline).await?;
     let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await?);
     let stream = jetstream.get_stream("DISCORD_EVENTS").await?;
     let mut traces = Vec::new();
-    for sequence in 1..=2 {
+    for sequence in 1..=3 {
         let message = stream.get_raw_message(sequence).await?;
-        let parent = message.headers.get("traceparent").context("a trace")?.to_string();
+        let parents: Vec<_> = message.headers.get_all("traceparent").collect();
+        assert_eq!(parents.len(), 1);
+        let parent = parents[0].to_string();
         let parts: Vec<&str> = parent.split('-').collect();
-        assert!(
-            matches!(parts[..], ["00", trace, span, "01"] if trace.len() == 32 && span.len() == 16)
-        );
+        let is_well_formed =
+            matches!(parts[..], ["00", trace, span, "01"] if (trace.len(), span.len()) == (32, 16));
+        assert!(is_well_formed, "{parent}");
         assert!(message.headers.get("Kotonoha-Schema").is_some());
         assert!(message.headers.get("Nats-Msg-Id").is_some());
         traces.push(parent);
     }
-    assert_ne!(traces[0], traces[1]);
+    assert_eq!(traces[0], derived);
+    assert_ne!(traces[1], traces[2]);
     Ok(())
 }
