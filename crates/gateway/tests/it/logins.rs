@@ -119,16 +119,16 @@ async fn discord_sees_at_most_five_refused_logins_an_hour() {
 /// Moves everything that the budget remembers into the past.
 #[expect(clippy::unwrap_used, reason = "what helpers of a test cannot do fails the test")]
 async fn let_time_pass(world: &World, seconds: u64) {
-    let sessions = world.bus().bucket(stream::GATEWAY_SESSIONS.name).await.unwrap();
-    let keys = sessions.keys("budget.").await.unwrap();
-    let kept = sessions.get(&keys[0]).await.unwrap().expect("the budget is kept");
-    let mut budget: Value = serde_json::from_slice(&kept.value).unwrap();
+    let sessions = world.bus().bucket(stream::GATEWAY_SESSIONS.name).await.expect("the bucket");
+    let keys = sessions.keys("budget.").await.expect("its keys");
+    let kept = sessions.get(&keys[0]).await.expect("the bus answers").expect("the budget is kept");
+    let mut budget: Value = serde_json::from_slice(&kept.value).expect("JSON");
     for list in ["/identifies", "/refused/attempts"] {
-        for moment in budget.pointer_mut(list).unwrap().as_array_mut().unwrap() {
-            *moment = json!(moment.as_u64().unwrap() - seconds * 1_000);
+        for moment in budget.pointer_mut(list).and_then(Value::as_array_mut).expect("a list") {
+            *moment = json!(moment.as_u64().expect("a time") - seconds * 1_000);
         }
     }
-    sessions.put(&keys[0], budget.to_string().into_bytes()).await.unwrap();
+    sessions.put(&keys[0], budget.to_string().into_bytes()).await.expect("it is kept");
 }
 
 #[tokio::test]
