@@ -92,8 +92,9 @@ fn start() -> Result<()> {
             "--user",
             "1000:1000",
         ]);
-        let said = external::quiet(run.args([&name, "--version"]))?;
-        say::aside(&format!("start: {service}: {}", said.trim()));
+        // The one question that all of them answer, other people's programs too.
+        external::quiet(run.args([&name, "--help"]))?;
+        say::aside(&format!("start: {service} runs"));
     }
     Ok(())
 }
