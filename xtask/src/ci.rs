@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::containers;
 use crate::demo;
 use crate::deny;
 use crate::external;
@@ -52,10 +53,10 @@ impl Log {
     }
 
     fn table(&self) -> String {
-        let mut rows = vec![format!("{:<9} {:<7} {:>8}", "step", "result", "seconds")];
+        let mut rows = vec![format!("{:<10} {:<7} {:>8}", "step", "result", "seconds")];
         for (name, fine, took) in &self.0 {
             let result = if *fine { "ok" } else { "FAILED" };
-            rows.push(format!("{name:<9} {result:<7} {:>8.1}", took.as_secs_f64()));
+            rows.push(format!("{name:<10} {result:<7} {:>8.1}", took.as_secs_f64()));
         }
         rows.join("\n")
     }
@@ -77,6 +78,17 @@ pub(crate) fn run() -> Result<()> {
         Ok(())
     });
     let shown = tested.and_then(|()| log.step("demo", demonstrate));
+    let shown = shown.and_then(|()| {
+        log.step("containers", || {
+            let tally = containers::perform(&containers::Arguments::default())?;
+            let fine = tally.failed == 0;
+            if let Some(outcome) = &mut outcome {
+                outcome.include(tally)?;
+            }
+            ensure!(fine, "see every claim hold: see above");
+            Ok(())
+        })
+    });
     say::line(&log.table());
     // The counts of the tests come last even when it is the demo that failed.
     let Some(outcome) = outcome else { return Err(AlreadySaid.into()) };
@@ -118,6 +130,6 @@ mod tests {
         assert_eq!(log.step::<()>("tidy", || anyhow::bail!("mend it")), None);
         let table = log.table();
         let rows: Vec<&str> = table.lines().collect();
-        assert!(rows[1].starts_with("fmt       ok") && rows[2].starts_with("tidy      FAILED"));
+        assert!(rows[1].starts_with("fmt        ok") && rows[2].starts_with("tidy       FAILED"));
     }
 }

@@ -20,6 +20,7 @@ use crate::nats;
 use crate::say;
 use crate::suite;
 use crate::surroundings;
+pub(crate) use control::Control;
 use conversation::Conversation;
 use fleet::Fleet;
 use folder::Folder;

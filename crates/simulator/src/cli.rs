@@ -5,17 +5,19 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{Config, Preset, Simulator};
+use crate::{Config, Preset, Simulator, healthcheck};
 
 /// Exit code for wrong settings, such as a port that is taken.
 const EXIT_USAGE: u8 = 64;
 
 /// Discord and the model providers on loopback, with a page to chat in.
 #[derive(Debug, Parser)]
-#[command(name = "simulator", about)]
+#[command(name = "simulator", about, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    chore: Option<Chore>,
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -34,6 +36,20 @@ struct Arguments {
     /// The world to begin with.
     #[arg(long, value_enum, default_value_t = World::Demo)]
     world: World,
+    /// When that world was made, in Unix milliseconds; its ids stay the same from start to start
+    /// then. Absent = now.
+    #[arg(long, value_name = "MS")]
+    made_at: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Chore {
+    /// Ask a running simulator whether it lives; exit 0 or 1.
+    Healthcheck {
+        /// Where it listens.
+        #[arg(default_value = "127.0.0.1:8080")]
+        address: SocketAddr,
+    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -45,6 +61,9 @@ enum World {
 /// Runs until SIGINT or SIGTERM.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(Chore::Healthcheck { address }) = arguments.chore {
+        return healthcheck::ask(address);
+    }
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
@@ -76,6 +95,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             World::Demo => Preset::Demo,
             World::Empty => Preset::Empty,
         },
+        world_made_at_ms: arguments.made_at,
         ..Config::default()
     };
     let running = Simulator::start(config).await?;

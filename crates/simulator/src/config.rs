@@ -22,6 +22,8 @@ pub struct Config {
     pub seed: u64,
     /// The world to begin with.
     pub world: Preset,
+    /// When that world was made, in Unix milliseconds: its ids come from it; absent = now.
+    pub world_made_at_ms: Option<u64>,
     /// The token the bot must use; drawn from the seed when absent.
     pub bot_token: Option<String>,
     /// Where the line that says the simulator is ready is written, atomically.
@@ -38,6 +40,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             seed: 0,
             world: Preset::default(),
+            world_made_at_ms: None,
             bot_token: None,
             ready_file: None,
             public_address: None,

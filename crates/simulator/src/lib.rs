@@ -13,6 +13,7 @@ pub mod events;
 pub mod faults;
 mod files;
 pub mod gateway;
+mod healthcheck;
 pub mod ledger;
 pub mod limits;
 pub mod models;

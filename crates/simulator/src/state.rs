@@ -57,7 +57,8 @@ pub struct Core {
 impl Core {
     fn new(config: &Config, address: SocketAddr) -> Self {
         let public = config.public_address.clone().unwrap_or_else(|| address.to_string());
-        let mut world = World::new(format!("http://{public}"), "kotonoha", now_ms());
+        let made_at_ms = config.world_made_at_ms.unwrap_or_else(now_ms);
+        let mut world = World::new(format!("http://{public}"), "kotonoha", made_at_ms);
         if config.world == Preset::Demo {
             world.add_demo();
         }

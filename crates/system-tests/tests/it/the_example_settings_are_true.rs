@@ -18,9 +18,17 @@ fn example() -> BTreeMap<String, (String, bool)> {
             let (key, value) = text.split_once('=')?;
             let is_key = !key.is_empty()
                 && key.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
-            is_key.then(|| (key.to_owned(), (value.to_owned(), active)))
+            // What Compose reads is no setting of a service; `cargo xtask tidy` checks those.
+            let of_compose = key.starts_with("COMPOSE_") || compose_alone(key);
+            (is_key && !of_compose).then(|| (key.to_owned(), (value.to_owned(), active)))
         })
         .collect()
+}
+
+/// Names of the images and of the ports they are published on.
+fn compose_alone(key: &str) -> bool {
+    key.strip_prefix("KOTONOHA_")
+        .is_some_and(|rest| ["PORT", "DEMO_PORT", "IMAGES", "VERSION", "PULL"].contains(&rest))
 }
 
 fn of_the_code() -> BTreeMap<String, Key> {
