@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::containers;
 use crate::demo;
 use crate::deny;
 use crate::external;
@@ -78,17 +77,6 @@ pub(crate) fn run() -> Result<()> {
         Ok(())
     });
     let shown = tested.and_then(|()| log.step("demo", demonstrate));
-    let shown = shown.and_then(|()| {
-        log.step("containers", || {
-            let tally = containers::perform(&containers::Arguments::default())?;
-            let fine = tally.failed == 0;
-            if let Some(outcome) = &mut outcome {
-                outcome.include(tally)?;
-            }
-            ensure!(fine, "see every claim hold: see above");
-            Ok(())
-        })
-    });
     say::line(&log.table());
     // The counts of the tests come last even when it is the demo that failed.
     let Some(outcome) = outcome else { return Err(AlreadySaid.into()) };

@@ -12,11 +12,13 @@ mod shape;
 mod stage;
 mod tree;
 
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::docker::Docker;
+use crate::external;
 use crate::fault::AlreadySaid;
 use crate::images::{self, Built, Profile};
 use crate::interrupt;
@@ -42,12 +44,6 @@ pub(crate) struct Arguments {
     only: Vec<String>,
 }
 
-impl Default for Arguments {
-    fn default() -> Self {
-        Self { idle: 45, release: false, only: Vec::new() }
-    }
-}
-
 impl Arguments {
     fn wants(&self, part: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|wanted| wanted == part)
@@ -66,7 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Checks everything; an error here means that it could not be checked at all.
-pub(crate) fn perform(arguments: &Arguments) -> Result<Tally> {
+fn perform(arguments: &Arguments) -> Result<Tally> {
     interrupt::listen()?;
     let mut book = Book::default();
     let Some(mut engine) = Engine::provide()? else {
@@ -109,8 +105,47 @@ fn files(book: &mut Book, docker: &Docker, built: &Built) -> Result<()> {
     book.hold("images_hold_no_path_of_the_machine_they_were_built_on", || {
         expect_no_machine_path(built)
     })?;
+    book.hold("the_engine_is_sent_neither_settings_nor_data", || ignored(docker))?;
     book.hold("every_combination_of_files_and_profiles_is_valid", || combinations(docker))?;
     book.hold("the_one_file_of_the_zip_says_what_the_two_files_say", || same_reading(docker))
+}
+
+/// A build from the project's own folder sees what `.dockerignore` lets through, and no more.
+fn ignored(docker: &Docker) -> Result<()> {
+    const KEPT_HOME: [&str; 5] = [".env", "config/settings.toml", "data/a.db", "logs/a", ".git/a"];
+    let workspace = surroundings::workspace()?;
+    let folder = suite::target_folder(&workspace)?.join("containers/context");
+    demo::fresh(&folder)?;
+    let write = |name: &str, text: &str| -> Result<()> {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().context("name a folder")?)?;
+        std::fs::write(path, text).with_context(|| format!("write {name}"))
+    };
+    for name in KEPT_HOME {
+        write(name, "private")?;
+    }
+    write("deploy/nats/nats.conf", "")?;
+    write("deploy/Dockerfile", "FROM scratch\nCOPY . /\nCMD [\"/none\"]\n")?;
+    std::fs::copy(workspace.join(".dockerignore"), folder.join(".dockerignore"))?;
+    let place = folder.display().to_string();
+    let image = docker.ask(&[
+        "build",
+        "--quiet",
+        "--file",
+        &format!("{place}/deploy/Dockerfile"),
+        &place,
+    ])?;
+    let container = docker.ask(&["create", &image])?;
+    let archive = folder.join("all.tar").display().to_string();
+    docker.ask(&["export", "--output", &archive, &container])?;
+    docker.ask(&["rm", &container])?;
+    docker.ask(&["image", "rm", &image])?;
+    let listed = external::quiet(Command::new("tar").args(["-tf", &archive]))?;
+    for name in KEPT_HOME {
+        ensure!(!listed.lines().any(|line| line == name), "keep {name} from the engine");
+    }
+    ensure!(listed.contains("deploy/nats/nats.conf"), "send what images are made of: {listed}");
+    Ok(())
 }
 
 /// Files that are laid over one another, in order.

@@ -62,7 +62,7 @@ enum Chore {
     Images(images::Arguments),
     /// Check images and Compose files on a Docker engine.
     Containers(containers::Arguments),
-    /// Run everything CI runs: fmt, tidy, workflows, deny, clippy, docs, test, demo, containers.
+    /// Run everything CI runs: fmt, tidy, workflows, deny, clippy, docs, test, demo.
     Ci,
     /// Check the rules of this codebase that no compiler knows.
     Tidy,

@@ -39,13 +39,6 @@ impl Outcome {
         if self.passed { Ok(()) } else { Err(AlreadySaid.into()) }
     }
 
-    /// Adds what another chore counted; its skips are held to the same list.
-    pub(crate) fn include(&mut self, tally: Tally) -> Result<()> {
-        self.passed &= tally.failed == 0 && tell_skips(&tally, &surroundings::workspace()?)?;
-        self.tally.add(tally);
-        Ok(())
-    }
-
     pub(crate) fn passed(&self) -> bool {
         self.passed
     }

@@ -50,7 +50,7 @@ impl fmt::Display for Finding {
 }
 
 /// Every rule looks at the same tree and gives back what it found.
-const RULES: [fn(&Tree) -> Vec<Finding>; 7] = [
+const RULES: [fn(&Tree) -> Vec<Finding>; 8] = [
     sources::check,
     names::check,
     manifests::check,

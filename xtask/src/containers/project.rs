@@ -14,7 +14,7 @@ use crate::say;
 /// The name of the project, as the files say it.
 const NAME: &str = "kotonoha";
 /// How long containers may take to be well again after a blow; Docker waits longer between
-/// starts each time one dies, and looks at a NAS's containers every half minute.
+/// starts each time one dies, and looks at a NAS's containers every quarter minute.
 const WELL_WITHIN: Duration = Duration::from_mins(2);
 /// How long `up --wait` may take, in seconds.
 const UP_SECONDS: &str = "120";

@@ -80,7 +80,7 @@ mod tests {
         let mut services = file.entries("services").iter();
         let gateway = services.find(|node| node.key() == Some("gateway")).unwrap();
         assert_eq!(gateway.child("cpu_shares").unwrap().value(), "256");
-        assert!(gateway.child("healthcheck").unwrap().value().contains("interval: 30s"));
+        assert!(gateway.child("healthcheck").unwrap().value().contains("interval: 15s"));
         let zone = gateway.child("environment").unwrap().child("LOG_TIME_ZONE").unwrap();
         assert!(zone.value().contains("local"));
         assert!(gateway.child("environment").unwrap().child("DISCORD_TOKEN").is_some());

@@ -14,6 +14,18 @@ use crate::surroundings;
 
 /// Our programs that live in images.
 const PROGRAMS: [&str; 4] = ["gateway", "conversation-worker", "simulator", "prepare"];
+/// What cargo tells the program it runs, which is us. Some build scripts ask for their own, and
+/// would run again with all that follows whenever we were started in another way.
+const OF_THIS_PROGRAM: [&str; 8] = [
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_PATH",
+    "CARGO_PKG_NAME",
+    "CARGO_PKG_VERSION",
+    "CARGO_PKG_VERSION_MAJOR",
+    "CARGO_PKG_VERSION_MINOR",
+    "CARGO_PKG_VERSION_PATCH",
+    "CARGO_PKG_VERSION_PRE",
+];
 /// Between the parts of `CARGO_ENCODED_RUSTFLAGS`, as cargo wants it.
 const SEPARATOR: &str = "\u{1f}";
 
@@ -64,6 +76,9 @@ pub(super) fn build(
     if profile == Profile::Small {
         // Left out of the quick build, which would else begin anew with every commit.
         cargo.env("KOTONOHA_GIT_SHA", context::commit(workspace)?.id);
+    }
+    for name in OF_THIS_PROGRAM {
+        cargo.env_remove(name);
     }
     external::show(&mut cargo)?;
     let folder = target.join(&triple).join(profile.name());

@@ -24,7 +24,7 @@ pub(super) fn check(book: &mut Book, docker: &Docker, built: &Built) -> Result<(
             let folder = unpack(built, &place(&format!("folders{number}"))?)?;
             give(&folder, user, group, mode)?;
             let mut project = Project::inside(docker, &folder);
-            project.up(&["init"])?;
+            project.up(&["gateway"])?;
             expect_own(&folder)?;
             project.down()
         })?;
