@@ -23,6 +23,6 @@ pub use crate::connection::{Bus, BusConfig, Connection, CoreMessage, StreamState
 pub use crate::consume::{ConsumerSpec, Deliveries, Delivery, Start};
 pub use crate::error::BusError;
 pub use crate::pipeline::{Pipeline, Rejected, Settled};
-pub use crate::presence::{Grounds, Presence};
+pub use crate::presence::{Grounds, Presence, Standing};
 pub use crate::publish::{Outgoing, PublishError, Stored};
 pub use crate::trace::join_trace;

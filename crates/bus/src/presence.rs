@@ -25,9 +25,25 @@ pub enum Presence {
     Whole,
 }
 
+/// How the bus is for one service, all told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// The server is not reached; why, where that is known.
+    NotReached(Option<String>),
+    /// The server is reached, and what it has is not known yet.
+    Looking,
+    /// These streams and buckets are not there.
+    Missing(Vec<String>),
+    /// Everything is there, and nothing that is published is stored.
+    StoresNothing,
+    /// All is well.
+    Well,
+}
+
 /// Follows whether the streams and buckets of one role are there. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Grounds {
+    bus: Bus,
     presence: watch::Receiver<Presence>,
 }
 
@@ -35,6 +51,29 @@ impl Grounds {
     /// What is known now.
     pub fn presence(&self) -> Presence {
         self.presence.borrow().clone()
+    }
+
+    /// How the bus is now.
+    pub fn standing(&self) -> Standing {
+        if *self.bus.connection().borrow() != Connection::Connected {
+            return Standing::NotReached(self.bus.trouble());
+        }
+        match self.presence() {
+            Presence::Missing(names) => Standing::Missing(names),
+            Presence::Whole if self.bus.stalled().is_some() => Standing::StoresNothing,
+            Presence::Whole => Standing::Well,
+            Presence::Unknown => Standing::Looking,
+        }
+    }
+
+    /// Waits until the connection, or what is known of the streams, is another.
+    pub async fn changed(&mut self) {
+        let mut connection = self.bus.connection();
+        connection.mark_unchanged();
+        tokio::select! {
+            _ = connection.changed() => {}
+            _ = self.presence.changed() => {}
+        }
     }
 
     /// Waits until everything is there.
@@ -85,7 +124,7 @@ impl Bus {
         tokio::spawn(async move {
             stop.run_until_cancelled(bus.follow(role, &sender)).await;
         });
-        Grounds { presence }
+        Grounds { bus: self.clone(), presence }
     }
 
     async fn follow(&self, role: &Role, sender: &watch::Sender<Presence>) {

@@ -34,8 +34,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bus::{Bus, BusConfig, Connection};
+use bus::{Bus, BusConfig, Grounds, Standing};
 use chassis::{Context, ExposeSecret as _, Faults, Outcome};
+use contracts::access;
 use llm::{Client, Provider};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -53,7 +54,6 @@ use store::Store;
 
 /// Kept of the grace period for the last rows to be published and the database to be closed.
 const CLOSING: Duration = Duration::from_secs(2);
-const DECLARE_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Runs the service until `context.shutdown` is cancelled.
 pub async fn run(context: Context, config: Config) -> anyhow::Result<()> {
@@ -66,7 +66,9 @@ pub async fn run(context: Context, config: Config) -> anyhow::Result<()> {
     })?;
     let bus = Bus::connect(bus_config(&context)).await.context("read the settings of the bus")?;
     let shards = Shards::default();
-    checks(&context, &store, &bus, &shards);
+    // Making them is not our right; we wait until they are there.
+    let grounds = bus.grounds(&access::CONVERSATION_WORKER, context.shutdown.clone());
+    checks(&context, &store, &grounds, &shards);
     let ollama = Ollama::new(&config.ollama_url).context("make a client for ollama")?;
     context.mount(ollama.router());
 
@@ -97,7 +99,7 @@ pub async fn run(context: Context, config: Config) -> anyhow::Result<()> {
     tasks.spawn(shards.listen(bus.clone(), stopping.clone()));
     let erasing = Arc::clone(&around.erasing);
     tasks.spawn(eraser::run(store.clone(), bus.clone(), erasing, stopping.clone()));
-    if declared(&bus, &stopping).await {
+    if stopping.run_until_cancelled(grounds.wait_whole()).await.is_some() {
         let open = engine.resume().await.context("take up unfinished turns")?;
         tracing::info!(conversations = open, "unfinished turns are taken up");
         listen(&context, (&store, &bus, &engine), &around, &tasks);
@@ -186,73 +188,64 @@ fn bus_config(context: &Context) -> BusConfig {
     }
 }
 
-/// Makes the streams; `false` where the service is stopped before the bus is there.
-async fn declared(bus: &Bus, stop: &CancellationToken) -> bool {
-    loop {
-        let outcome = tokio::select! {
-            () = stop.cancelled() => return false,
-            outcome = async {
-                bus.wait_connected().await;
-                bus.declare().await
-            } => outcome,
-        };
-        match outcome {
-            Ok(()) => return true,
-            Err(error) => tracing::warn!(%error, "streams cannot be made yet"),
-        }
-        tokio::select! {
-            () = stop.cancelled() => return false,
-            () = tokio::time::sleep(DECLARE_RETRY_DELAY) => {}
-        }
-    }
-}
-
-fn checks(context: &Context, store: &Store, bus: &Bus, shards: &Shards) {
+fn checks(context: &Context, store: &Store, grounds: &Grounds, shards: &Shards) {
     let (trouble, rows) = (store.trouble(), store.clone());
     context.health.figure("database", "history_rows", move || rows.history_rows());
     context.health.computed("database", move || match &*trouble.borrow() {
         None => Outcome::Ok,
         Some(error) => Outcome::failing(error.to_string(), error.remedy()),
     });
-    let connection = bus.connection();
-    let connected = move || *connection.borrow() == Connection::Connected;
-    let (shards, on_bus) = (shards.clone(), connected.clone());
-    context.health.computed("discord", move || {
-        if on_bus() {
-            shards.outcome()
-        } else {
-            Outcome::failing(
-                (
-                    "the gateway cannot be heard without NATS",
-                    "NATS がないため、ゲートウェイの様子が分かりません",
-                ),
-                ("start NATS first", "まず NATS を起動してください"),
-            )
-        }
+    let (shards, heard) = (shards.clone(), grounds.clone());
+    context.health.computed("discord", move || match heard.standing() {
+        Standing::NotReached(_) => Outcome::failing(
+            (
+                "the gateway cannot be heard without NATS",
+                "NATS がないため、ゲートウェイの様子が分かりません",
+            ),
+            ("start NATS first", "まず NATS を起動してください"),
+        ),
+        _ => shards.outcome(),
     });
-    let publishes = bus.clone();
-    context.health.computed("bus", move || {
-        if connected() && publishes.stalled().is_some() {
+    let grounds = grounds.clone();
+    context.health.computed("bus", move || on_the_bus(grounds.standing()));
+}
+
+fn on_the_bus(standing: Standing) -> Outcome {
+    match standing {
+        Standing::Well => Outcome::Ok,
+        Standing::StoresNothing => Outcome::failing(
+            (
+                "NATS stores nothing that is published; answers are held",
+                "NATS が保存できません。回答は手元で待たせています",
+            ),
+            (
+                "free disk space where nats-server keeps its streams, then restart it",
+                "nats-server の保存先の空きを増やし、再起動してください",
+            ),
+        ),
+        Standing::Missing(names) => Outcome::failing(
+            (
+                format!("not there yet on nats-server: {}", names.join(", ")),
+                format!("nats-server にまだありません: {}", names.join("、")),
+            ),
+            (
+                "run `prepare streams` (in Compose: start `init`)",
+                "`init` をもう一度動かしてください",
+            ),
+        ),
+        Standing::Looking => Outcome::failing(
+            ("nats-server has not said yet what it has", "nats-server の中身を確かめています"),
+            ("wait a moment", "少しお待ちください"),
+        ),
+        Standing::NotReached(why) => {
+            let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
             Outcome::failing(
-                (
-                    "NATS stores nothing that is published; answers are held",
-                    "NATS が保存できません。回答は手元で待たせています",
-                ),
-                (
-                    "free disk space where nats-server keeps its streams, then restart it",
-                    "nats-server の保存先の空きを増やし、再起動してください",
-                ),
-            )
-        } else if connected() {
-            Outcome::Ok
-        } else {
-            Outcome::failing(
-                ("NATS is not connected", "NATS に接続できません"),
+                (format!("NATS is not connected{why}"), format!("NATS に接続できません{why}")),
                 (
                     "start NATS, or correct NATS_URL",
                     "NATS を起動するか、NATS_URL を確認してください",
                 ),
             )
         }
-    });
+    }
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bus::{Bucket, Bus, BusConfig};
+use bus::{Bucket, Bus, BusConfig, Grounds};
 use chassis::check::clock::ClockWatch;
 use chassis::{Context, ExposeSecret as _, Faults, Health, OnFault};
-use contracts::stream;
+use contracts::{access, stream};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -89,9 +89,10 @@ pub async fn serve(parts: Parts, config: Config) -> anyhow::Result<()> {
     }
     let rest = Rest::new(&config)?;
     rest.watch_clock(ClockWatch::over(&parts.health));
-    let watching =
-        tokio::spawn(watch_bus(parts.bus.clone(), checks.clone(), parts.shutdown.clone()));
-    let outcome = match Ground::reach(&parts).await {
+    let grounds = parts.bus.grounds(&access::GATEWAY, parts.shutdown.clone());
+    let watching = watch_bus(parts.bus.clone(), grounds.clone(), checks.clone());
+    let watching = tokio::spawn(parts.shutdown.clone().run_until_cancelled_owned(watching));
+    let outcome = match Ground::reach(&parts, grounds).await {
         None => Ok(()),
         Some(ground) => Box::pin(Gateway { parts, config, checks, rest, ground }.live()).await,
     };
@@ -100,33 +101,31 @@ pub async fn serve(parts: Parts, config: Config) -> anyhow::Result<()> {
 }
 
 /// Says how the bus is from the first moment on: without it nothing else begins.
-async fn watch_bus(bus: Bus, checks: Checks, stop: CancellationToken) {
-    let mut connection = bus.connection();
+async fn watch_bus(bus: Bus, mut grounds: Grounds, checks: Checks) {
     // A start is no failure: the first connection takes a moment.
-    let first = tokio::time::timeout(STARTING, bus.wait_connected());
-    if stop.run_until_cancelled(first).await.is_none() {
-        return;
+    if tokio::time::timeout(STARTING, bus.wait_connected()).await.is_err() {
+        tracing::debug!("nats-server is not reached yet");
     }
     loop {
-        checks.bus(*connection.borrow_and_update(), bus.stalled());
-        if !matches!(stop.run_until_cancelled(connection.changed()).await, Some(Ok(()))) {
-            return;
-        }
+        checks.bus(grounds.standing());
+        grounds.changed().await;
     }
 }
 
-/// The buckets that everything else needs.
+/// What everything else needs.
 struct Ground {
+    grounds: Grounds,
     sessions: Bucket,
     settings: Bucket,
     turns: Bucket,
 }
 
 impl Ground {
-    /// Declares streams and buckets, waiting until the bus answers. None: told to stop.
-    async fn reach(parts: &Parts) -> Option<Self> {
+    /// Waits until streams and buckets are there: making them is not our right. None: told to
+    /// stop.
+    async fn reach(parts: &Parts, grounds: Grounds) -> Option<Self> {
         loop {
-            let reached = Box::pin(Self::try_reach(&parts.bus));
+            let reached = Box::pin(Self::try_reach(&parts.bus, &grounds));
             match parts.shutdown.run_until_cancelled(reached).await? {
                 Ok(ground) => return Some(ground),
                 Err(error) => tracing::warn!(%error, "waiting for the bus"),
@@ -135,10 +134,10 @@ impl Ground {
         }
     }
 
-    async fn try_reach(bus: &Bus) -> Result<Self, bus::BusError> {
-        bus.wait_connected().await;
-        bus.declare().await?;
+    async fn try_reach(bus: &Bus, grounds: &Grounds) -> Result<Self, bus::BusError> {
+        grounds.wait_whole().await;
         Ok(Self {
+            grounds: grounds.clone(),
             sessions: bus.bucket(stream::GATEWAY_SESSIONS.name).await?,
             settings: bus.bucket(stream::SETTINGS.name).await?,
             turns: bus.bucket(stream::TURNS.name).await?,
@@ -247,6 +246,7 @@ impl Gateway {
         let (shards, reports) = start_shards(&wiring, layout, &changed);
         let watched = Watched {
             bus: self.parts.bus.clone(),
+            grounds: self.ground.grounds.clone(),
             reports,
             gate,
             rest: self.rest.clone(),

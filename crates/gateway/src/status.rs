@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bus::{Bus, Connection};
+use bus::{Bus, Grounds, Standing};
 use chassis::{Check, Health, Outcome};
 use contracts::status::{GatewayStatus, STATUS_EVERY_SECONDS, ShardState};
 use contracts::{envelope, subject};
@@ -47,10 +47,11 @@ impl Checks {
         self.discord.set(refused(refusal, again_unix_ms));
     }
 
-    /// Says how the bus is: `stalled` is for how long it has stored nothing.
-    pub(crate) fn bus(&self, connection: Connection, stalled: Option<Duration>) {
-        self.bus.set(match connection {
-            Connection::Connected if stalled.is_some() => Outcome::failing(
+    /// Says how the bus is.
+    pub(crate) fn bus(&self, standing: Standing) {
+        self.bus.set(match standing {
+            Standing::Well => Outcome::Ok,
+            Standing::StoresNothing => Outcome::failing(
                 (
                     "nats-server stores nothing that is published; events are held",
                     "nats-server が保存できません。出来事は手元で待たせています",
@@ -60,9 +61,28 @@ impl Checks {
                     "nats-server の保存先の空きを増やし、再起動してください",
                 ),
             ),
-            Connection::Connected => Outcome::Ok,
-            Connection::Connecting | Connection::Disconnected { .. } => Outcome::failing(
-                ("nats-server is not reached", "nats-server に接続できません"),
+            Standing::Missing(names) => Outcome::failing(
+                (
+                    format!("not there yet on nats-server: {}", names.join(", ")),
+                    format!("nats-server にまだありません: {}", names.join("、")),
+                ),
+                (
+                    "run `prepare streams` (in Compose: start `init`)",
+                    "`init` をもう一度動かしてください",
+                ),
+            ),
+            Standing::Looking => Outcome::failing(
+                ("nats-server has not said yet what it has", "nats-server の中身を確かめています"),
+                ("wait a moment", "少しお待ちください"),
+            ),
+            Standing::NotReached(why) => Outcome::failing(
+                match why {
+                    None => words("nats-server is not reached", "nats-server に接続できません"),
+                    Some(why) => words(
+                        &format!("nats-server is not reached: {why}"),
+                        &format!("nats-server に接続できません（{why}）"),
+                    ),
+                },
                 (
                     "start nats-server, or correct NATS_URL",
                     "nats-server を起動するか NATS_URL を確認してください",
@@ -72,11 +92,17 @@ impl Checks {
     }
 }
 
+fn words(english: &str, japanese: &str) -> (String, String) {
+    (english.to_owned(), japanese.to_owned())
+}
+
 /// What is looked at.
 #[derive(Debug)]
 pub(crate) struct Watched {
     /// The bus.
     pub bus: Bus,
+    /// Whether it has what we need.
+    pub grounds: Grounds,
     /// The shards' words on themselves.
     pub reports: Vec<Report>,
     /// Counts logins.
@@ -95,7 +121,6 @@ pub(crate) struct Watched {
 
 /// Looks every second and speaks every few, and whenever someone asks, until told to stop.
 pub(crate) async fn watch(watched: Watched, checks: Checks, stop: CancellationToken) {
-    let connection = watched.bus.connection();
     let mut spoken: Option<(Instant, Vec<ShardState>)> = None;
     let mut interval = tokio::time::interval(LOOK_EVERY);
     let mut questions = match watched.bus.subscribe(subject::GATEWAY_ASK).await {
@@ -113,7 +138,7 @@ pub(crate) async fn watch(watched: Watched, checks: Checks, stop: CancellationTo
             () = asked(questions.as_mut()) => spoken = None,
         }
         let snapshots: Vec<Snapshot> = watched.reports.iter().map(Report::snapshot).collect();
-        checks.bus(*connection.borrow(), watched.bus.stalled());
+        checks.bus(watched.grounds.standing());
         if !snapshots.iter().all(is_starting) {
             checks.discord.set(discord(&snapshots));
         }

@@ -7,6 +7,7 @@ use bus::server::NatsServer;
 use simulator::{Config, Preset, RunningSimulator, Simulator};
 
 use crate::discord::Discord;
+use crate::keys::{self, Keys};
 use crate::service::Service;
 
 /// What a house may be built with.
@@ -58,11 +59,11 @@ impl House {
         install_crypto_provider();
         let http = reqwest::Client::builder().no_proxy().build().context("an HTTP client")?;
         let folder = tempfile::tempdir().context("a folder for the house")?;
-        let nats = match &options.nats_store {
-            Some(store) => NatsServer::start_on(store).await,
-            None => NatsServer::start().await,
-        }
-        .context("start nats-server")?;
+        let keys = Keys::make(&folder.path().join("project"))?;
+        let nats = NatsServer::start_with(&keys.users()?, options.nats_store.as_deref())
+            .await
+            .context("start nats-server")?;
+        keys.declare(&nats).await?;
         let config = Config { seed: options.seed, world: Preset::Empty, ..Config::default() };
         let simulator = Simulator::start(config).await?;
         let base = simulator.base_url();
@@ -71,12 +72,12 @@ impl House {
         let (guild, channel) = discord.guild("ことのは広場", &[&person]).await?;
 
         let mut gateway = Service::new("gateway", folder.path(), http.clone());
-        gateway.set("NATS_URL", nats.url());
+        keys.give(&mut gateway, "gateway", &nats);
         gateway.set("DISCORD_TOKEN", simulator.bot_token());
         gateway.set("DISCORD_API_URL", &base);
         gateway.set("DISCORD_ALLOWED_GUILDS", &guild);
         let mut worker = Service::new("conversation-worker", folder.path(), http);
-        worker.set("NATS_URL", nats.url());
+        keys.give(&mut worker, "conversation-worker", &nats);
         worker.set("DATABASE_PATH", folder.path().join("conversation.db").display().to_string());
         worker.set("MODEL_BASE_URL", format!("{base}/model/openai/v1"));
         worker.set("MODEL_API_KEY", "sk-simulated-0000000000000000");
@@ -110,9 +111,15 @@ impl House {
         self.simulator.state()
     }
 
+    /// The broker's address with a user who may do everything, for programs of a story's own.
+    pub fn nats_url(&self) -> String {
+        self.nats.url().replace("//", &format!("//{}:{}@", keys::STORY, keys::STORY))
+    }
+
     /// A connection of its own to the broker, for looking at streams.
     pub async fn bus(&self) -> anyhow::Result<bus::Bus> {
-        let bus = bus::Bus::connect(self.nats.config("story")).await?;
+        let config = self.nats.config_of(keys::STORY, keys::STORY);
+        let bus = bus::Bus::connect(config).await?;
         bus.wait_connected().await;
         Ok(bus)
     }

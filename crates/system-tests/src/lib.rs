@@ -7,6 +7,7 @@
 
 pub mod discord;
 pub mod house;
+mod keys;
 pub mod service;
 pub mod small_disk;
 pub mod wait;

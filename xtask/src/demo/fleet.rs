@@ -11,11 +11,12 @@ use super::control::Control;
 use super::folder::Folder;
 use super::model::Model;
 use super::phrases::Phrases;
+use crate::external;
 use crate::http::Http;
 use crate::process::{Service, wait_for_both};
 
 /// The programs cargo builds for the demo, by package.
-pub(crate) const PROGRAMS: [&str; 3] = ["simulator", "gateway", "conversation-worker"];
+pub(crate) const PROGRAMS: [&str; 4] = ["simulator", "prepare", "gateway", "conversation-worker"];
 
 /// What the processes are made of.
 #[derive(Debug)]
@@ -56,12 +57,14 @@ impl Fleet {
     /// Starts everything and waits until all of it is ready.
     pub(crate) fn start(plan: &Plan<'_>, model: Model) -> Result<Self> {
         let http = Http::new();
+        prepare(plan, "folders", |_command| {})?;
         let mut nats = start_nats(plan)?;
         let mut simulator = start_simulator(plan)?;
         let (nats_url, mut stage) = wait_for_both(
             (&mut nats, || announced_nats(plan, &http)),
             (&mut simulator, || announced_stage(plan, &http)),
         )?;
+        prepare(plan, "streams", |command| as_user(plan, command, &nats_url, "admin", "init"))?;
         let address = stage["address"].as_str().context("read the simulator's address")?.to_owned();
         let control = Control::new(http.clone(), &address);
         stage["guilds"] = guilds(&control, plan.phrases)?;
@@ -154,6 +157,27 @@ impl Fleet {
     }
 }
 
+/// What runs once and ends before the services start, as in production.
+fn prepare(plan: &Plan<'_>, chore: &str, adjust: impl FnOnce(&mut Command)) -> Result<()> {
+    let mut command = Command::new(plan.programs.join("prepare"));
+    let (user, group) = (rustix::process::getuid(), rustix::process::getgid());
+    // Services are never root; a demo that root plays reads the files anyway.
+    let owner = format!("{}:{}", user.as_raw().max(1), group.as_raw().max(1));
+    command
+        .arg(chore)
+        .env_clear()
+        .env("PREPARE_ROOT", plan.folder.root())
+        .env("PREPARE_OWNER", owner);
+    adjust(&mut command);
+    external::quiet(&mut command).map(drop).with_context(|| format!("prepare {chore}"))
+}
+
+/// Tells a program where nats-server is and who it is there.
+fn as_user(plan: &Plan<'_>, command: &mut Command, url: &str, user: &str, folder: &str) {
+    let password = plan.folder.kept("data/secrets").join(folder).join("nats-password");
+    command.env("NATS_URL", url).env("NATS_USER", user).env("NATS_PASSWORD_FILE", password);
+}
+
 fn start_nats(plan: &Plan<'_>) -> Result<Service> {
     let ports = plan.folder.run("ports");
     if ports.exists() {
@@ -178,6 +202,8 @@ fn nats_configuration(store: &std::path::Path, ports: &std::path::Path) -> Strin
          http: \"127.0.0.1:-1\"\n\
          ports_file_dir: {}\n\
          max_payload: 8MB\n\
+         # Relative to this file, whatever it begins with.\n\
+         include \"../data/secrets/nats/users.conf\"\n\
          jetstream {{\n  store_dir: {}\n  sync_interval: always\n}}\n",
         quoted(ports),
         quoted(store)
@@ -269,10 +295,10 @@ impl Settings<'_> {
             command
                 .env("HEALTH_LISTEN", "127.0.0.1:0")
                 .env("READY_FILE", &ready)
-                .env("NATS_URL", self.nats_url)
                 .env("LOG_FORMAT", "human")
                 .env("SHUTDOWN_GRACE_SECONDS", "10")
                 .env("KOTONOHA_ON_FAULT", "exit");
+            as_user(self.plan, command, self.nats_url, service, service);
             special(command);
         })
     }

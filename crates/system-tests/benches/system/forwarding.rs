@@ -166,7 +166,7 @@ impl Stage {
             guild_data: frames::guild(state, guild)?,
         };
         let feeder = Feeder::start(login.clone()).await?;
-        let jetstream = jetstream::new(async_nats::connect(house.nats.url()).await?);
+        let jetstream = jetstream::new(async_nats::connect(house.nats_url()).await?);
         declare(&jetstream, storage).await?;
         house.gateway.set("DISCORD_GATEWAY_URL", feeder.url());
         house.gateway.start().await?;
@@ -279,8 +279,7 @@ impl Stage {
     }
 }
 
-/// Declares the events' stream with a storage of our choice, before the gateway does: what the
-/// operator has tuned stays.
+/// Makes the events' stream anew, with a storage of our choice, before the gateway looks for it.
 async fn declare(
     jetstream: &jetstream::Context,
     storage: stream::StorageType,
@@ -299,6 +298,7 @@ async fn declare(
         allow_direct: true,
         ..stream::Config::default()
     };
+    jetstream.delete_stream(spec.name).await.context("delete the events' stream")?;
     jetstream.create_stream(config).await.context("declare the events' stream")?;
     Ok(())
 }
