@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::kv;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use contracts::access::bucket_stream;
 use contracts::stream::{BUCKETS, BucketSpec, STREAMS, Storage, StreamSpec};
 
 use crate::bucket::Bucket;
@@ -45,8 +46,16 @@ impl Bus {
     }
 
     async fn declare_bucket(&self, spec: &BucketSpec) -> Result<(), BusError> {
-        if self.jetstream.get_key_value(spec.name).await.is_ok() {
-            return Ok(());
+        const DOING: &str = "declare a bucket";
+        if let Ok(stream) = self.jetstream.get_stream(bucket_stream(spec.name)).await {
+            let is = &stream.cached_info().config;
+            let wanted = bucket_update(is.clone(), spec);
+            if *is == wanted {
+                return Ok(());
+            }
+            tracing::info!(bucket = spec.name, "bucket is brought to its declaration");
+            let updated = self.jetstream.update_stream(wanted).await;
+            return updated.map(drop).map_err(|error| refused_or_away(DOING, spec.name, &error));
         }
         let config = kv::Config {
             bucket: spec.name.to_owned(),
@@ -59,7 +68,7 @@ impl Bus {
             ..kv::Config::default()
         };
         let created = self.jetstream.create_key_value(config).await;
-        created.map(drop).map_err(|error| refused_or_away("declare a bucket", spec.name, &error))
+        created.map(drop).map_err(|error| refused_or_away(DOING, spec.name, &error))
     }
 
     /// A bucket of the contracts, once it was declared.
@@ -117,6 +126,18 @@ fn holds(is: &Config, wanted: &Config) -> bool {
         && is.duplicate_window == wanted.duplicate_window
         && is.discard == wanted.discard
         && is.description == wanted.description
+}
+
+/// The stream under a bucket, with what is declared of it. Storage is the operator's, as above.
+fn bucket_update(mut is: Config, spec: &BucketSpec) -> Config {
+    is.description = Some(spec.description.to_owned());
+    is.max_age = Duration::from_secs(spec.age_seconds_max);
+    is.max_bytes = i64::try_from(spec.bytes_max).unwrap_or(i64::MAX);
+    if spec.key_ttl {
+        is.allow_message_ttl = true;
+        is.subject_delete_marker_ttl = Some(MARKER_AGE);
+    }
+    is
 }
 
 fn merged(mut is: Config, wanted: Config) -> Config {

@@ -42,9 +42,9 @@ fn explained(error: &str) -> String {
     let remedy = if has("unknownissuer") || has("unknown issuer") || has("badsignature") {
         "its certificate was not signed by the authority in NATS_CA_FILE: use the file that \
          belongs to this server"
-    } else if has("notvalidforname") {
+    } else if has("notvalidforname") || has("not valid for name") {
         "its certificate is for another name: make one that names the host in NATS_URL"
-    } else if has("expired") || has("notvalidyet") {
+    } else if has("expired") || has("notvalidyet") || has("not valid yet") {
         "its certificate is not valid at this time: renew it, and check the clock"
     } else if has("authorization") || has("authentication") {
         "it does not accept NATS_USER and NATS_PASSWORD: run `prepare folders` again and restart \
@@ -80,7 +80,9 @@ mod tests {
         for (said, remedy) in [
             ("TLS error: invalid peer certificate: UnknownIssuer", "NATS_CA_FILE"),
             ("TLS error: invalid peer certificate: NotValidForName", "NATS_URL"),
+            ("certificate not valid for name \"127.0.0.1\"", "NATS_URL"),
             ("TLS error: invalid peer certificate: Expired", "clock"),
+            ("invalid peer certificate: certificate not valid yet", "clock"),
             ("authorization violation: nats: authorization violation", "NATS_PASSWORD"),
         ] {
             assert!(explained(said).contains(remedy), "{said}");

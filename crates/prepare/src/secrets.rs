@@ -12,6 +12,8 @@ pub const NATS_PASSWORD: &str = "nats-password";
 /// The users and rights, for nats-server.
 pub const USERS: &str = "users.conf";
 
+/// Where nats-server finds that folder in its container.
+const SECRETS_IN_CONTAINER: &str = "/run/secrets";
 /// Only the owner may look, and nobody may change.
 const FOLDER_MODE: u32 = 0o500;
 const FILE_MODE: u32 = 0o400;
@@ -98,9 +100,40 @@ fn keep_private(folder: &Folder, name: &str, owner: Owner, report: &mut Report) 
     }
 }
 
+/// Whether certificate and key lie beside the users; one without the other is a fault.
+fn speaks_tls(folder: &Folder, owner: Owner, report: &mut Report) -> bool {
+    let there = [users::CERTIFICATE, users::KEY].map(|name| folder.look_at(name).is_ok());
+    match there {
+        [true, true] => {
+            keep_private(folder, users::CERTIFICATE, owner, report);
+            keep_private(folder, users::KEY, owner, report);
+            true
+        }
+        [false, false] => false,
+        [certificate, _key] => {
+            let missing = if certificate { users::KEY } else { users::CERTIFICATE };
+            report.fault(
+                &folder.path_of(missing),
+                words(
+                    "is missing: certificate and key go together",
+                    "がありません。証明書と鍵は、両方そろえてください",
+                ),
+                words(
+                    "put both there, or take the other away to go on without TLS",
+                    "両方を置くか、もう片方を取りのぞいて TLS なしにしてください",
+                ),
+            );
+            false
+        }
+    }
+}
+
 fn write_users(folder: &Folder, users: &[User], owner: Owner, report: &mut Report) {
     let path = folder.path_of(USERS);
-    let text = users::configuration(users);
+    let mut text = users::configuration(users);
+    if speaks_tls(folder, owner, report) {
+        text.push_str(&users::encryption(SECRETS_IN_CONTAINER));
+    }
     let Some(there) = report.take(&path, "read it", folder.read(USERS)) else { return };
     if there.as_deref() == Some(text.as_str()) {
         keep_private(folder, USERS, owner, report);

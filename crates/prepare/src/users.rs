@@ -2,6 +2,11 @@
 
 use contracts::access::{Rights, Role};
 
+/// nats-server's certificate, where it is to speak TLS.
+pub const CERTIFICATE: &str = "server.pem";
+/// The key of that certificate.
+pub const KEY: &str = "server.key";
+
 /// A user, the password, and what it may do.
 #[derive(Clone)]
 pub struct User {
@@ -65,6 +70,17 @@ fn push_user(text: &mut String, user: &User) {
 fn list(title: &str, subjects: &[String]) -> String {
     let subjects: Vec<String> = subjects.iter().map(|subject| quoted(subject)).collect();
     format!("{title}: [\n        {}\n      ]", subjects.join("\n        "))
+}
+
+/// The part that makes nats-server speak TLS only, with the certificate and key in `folder`.
+pub fn encryption(folder: &str) -> String {
+    let path = |file: &str| quoted(&format!("{folder}/{file}"));
+    // A handshake on a small machine may take a moment.
+    format!(
+        "tls {{\n  cert_file: {}\n  key_file: {}\n  timeout: 5\n}}\n",
+        path(CERTIFICATE),
+        path(KEY)
+    )
 }
 
 /// A string of that language: double quotes, with quotes and backslashes escaped.

@@ -4,6 +4,7 @@ mod buckets;
 mod consuming;
 mod pipeline;
 mod publishing;
+mod secure;
 
 use std::time::Duration;
 

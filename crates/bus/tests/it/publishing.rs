@@ -1,5 +1,7 @@
 //! What is published is stored once, through outages and refusals.
 
+use std::time::Duration;
+
 use bus::{Bus, Connection, Outgoing, PublishError};
 use tokio_util::sync::CancellationToken;
 
@@ -137,4 +139,53 @@ async fn half_of_a_login_is_a_settings_fault() {
     };
     let error = Bus::connect(config).await.expect_err("a user without a password");
     assert!(error.to_string().contains("NATS_PASSWORD"), "{error}");
+}
+
+#[tokio::test]
+async fn streams_and_buckets_of_an_older_build_are_brought_up_to_date() -> anyhow::Result<()> {
+    let (server, bus) = declared().await?;
+    let stored = bus.publish(&event(7, "hello")).await?;
+    let settings = bus.bucket("settings").await?;
+    settings.put("thread.1", b"on".to_vec()).await?;
+    let jetstream = async_nats::jetstream::new(async_nats::connect(server.url()).await?);
+    let mut as_declared = Vec::new();
+    for name in ["DISCORD_EVENTS", "KV_settings", "KV_turns"] {
+        let config = jetstream.get_stream(name).await?.cached_info().config.clone();
+        let older = async_nats::jetstream::stream::Config {
+            description: Some("of an older build".to_owned()),
+            max_bytes: 1024 * 1024,
+            max_age: Duration::from_hours(1),
+            duplicate_window: Duration::from_mins(1),
+            ..config.clone()
+        };
+        jetstream.update_stream(older).await?;
+        as_declared.push(config);
+    }
+    bus.declare().await?;
+    for config in as_declared {
+        let is = jetstream.get_stream(&config.name).await?.cached_info().config.clone();
+        assert_eq!(
+            (is.max_bytes, is.max_age, is.description),
+            (config.max_bytes, config.max_age, config.description),
+            "{}",
+            config.name
+        );
+    }
+    assert_eq!(bus.stream_state("DISCORD_EVENTS").await?.last_sequence, stored.sequence);
+    assert!(settings.get("thread.1").await?.is_some());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bucket_in_memory_is_gone_with_the_server() -> anyhow::Result<()> {
+    let (mut server, bus) = declared().await?;
+    bus.bucket("leases").await?;
+    server.kill().await?;
+    server.restart().await?;
+    let fresh = Bus::connect(server.config("test")).await?;
+    fresh.wait_connected().await;
+    fresh.bucket("settings").await?;
+    // Whoever takes leases must be able to make their bucket again; until then nobody needs it.
+    assert!(fresh.bucket("leases").await.is_err());
+    Ok(())
 }

@@ -1,6 +1,8 @@
 //! `prepare` in temporary folders and against a real nats-server.
 
+mod documents;
 mod folders;
+mod program;
 mod rights;
 mod streams;
 

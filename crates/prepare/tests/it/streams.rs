@@ -6,6 +6,7 @@ use bus::server::NatsServer;
 use bus::{Bus, Presence};
 use contracts::access::{ADMIN, CONVERSATION_WORKER, GATEWAY};
 use prepare::streams::{self, StreamsError};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -77,5 +78,29 @@ async fn a_server_that_is_not_there_or_refuses_the_password_is_named() -> anyhow
     away.url = "nats://127.0.0.1:1".to_owned();
     let text = streams::prepare(away, Duration::from_secs(2)).await.unwrap_err().to_string();
     assert!(text.contains("within 2 s"), "{text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn with_certificate_and_key_the_server_speaks_tls_to_those_who_know_its_authority()
+-> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate()?;
+    let ca_file = folder.path().join("ca.pem");
+    std::fs::write(&ca_file, params.self_signed(&key)?.pem())?;
+    let issuer = Issuer::new(params, key);
+    let own = KeyPair::generate()?;
+    let name = vec!["127.0.0.1".to_owned()];
+    let certificate = CertificateParams::new(name)?.signed_by(&own, &issuer)?;
+    std::fs::write(folder.path().join(prepare::users::CERTIFICATE), certificate.pem())?;
+    std::fs::write(folder.path().join(prepare::users::KEY), own.serialize_pem())?;
+    let tls = prepare::users::encryption(&folder.path().display().to_string());
+    let server = NatsServer::start_with(&(crate::users() + &tls), None).await?;
+    let config = server.config_of(ADMIN.user, crate::PASSWORD);
+    let stranger = streams::prepare(config.clone(), Duration::from_secs(2)).await;
+    assert!(stranger.is_err(), "without the authority");
+    streams::prepare(bus::BusConfig { ca_file: Some(ca_file), ..config }, PATIENCE).await?;
     Ok(())
 }
