@@ -44,6 +44,7 @@ where
     examine(&mut reader);
     let warnings = reader.warnings().to_vec();
     let settings_file = reader.settings_file();
+    let unused = reader.unused();
     let mut config = reader.finish(config);
     if let (Err(faults), OnFault::Exit) = (&config, common.on_fault) {
         return refuse(service, faults);
@@ -62,6 +63,9 @@ where
     };
     for warning in &warnings {
         tracing::warn!(setting = warning.key, "{warning}");
+    }
+    if !unused.is_empty() {
+        tracing::info!(settings = unused.join(", "), "not for this service, left to the others");
     }
     let life = Life { service, common, warnings, settings_file, level: guard.level() };
     let code = in_runtime(life, config, run);

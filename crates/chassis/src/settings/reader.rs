@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::iter;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -215,6 +216,17 @@ impl Reader {
         &self.warnings
     }
 
+    /// What the TOML file sets and this service does not know, nor anything spelt like it: all
+    /// services share one file, so it may be another's.
+    pub fn unused(&self) -> Vec<String> {
+        let known = self.known();
+        let unknown = self.source.file_keys().filter(|(key, _)| !known.contains(*key));
+        unknown
+            .filter(|(key, _)| nearest(key, &known).is_none())
+            .map(|(_, written)| written.to_owned())
+            .collect()
+    }
+
     /// Whether a fault has been recorded so far.
     pub fn has_faults(&self) -> bool {
         !self.faults.is_empty()
@@ -231,7 +243,7 @@ impl Reader {
         named.map(|raw| PathBuf::from(raw.text))
     }
 
-    /// Ends the reading: `value` if nothing is wrong, else every fault, unknown TOML keys included.
+    /// Ends the reading: `value` if nothing is wrong, else every fault, misspelt TOML keys included.
     pub fn finish<T>(mut self, value: Option<T>) -> Result<T, Faults> {
         self.refuse_unknown_keys();
         match value {
@@ -361,37 +373,30 @@ impl Reader {
         }
     }
 
+    fn known(&self) -> BTreeSet<String> {
+        let file = |key: &Key| key.secret.then(|| format!("{}_FILE", key.name));
+        self.keys.iter().flat_map(|key| iter::once(key.name.clone()).chain(file(key))).collect()
+    }
+
     fn refuse_unknown_keys(&mut self) {
-        let known: BTreeSet<String> = self
-            .keys
-            .iter()
-            .flat_map(|key| {
-                let file = key.secret.then(|| format!("{}_FILE", key.name));
-                std::iter::once(key.name.clone()).chain(file)
-            })
-            .collect();
-        let unknown: Vec<(String, String)> = self
+        let known = self.known();
+        let misspelt: Vec<(String, String, String)> = self
             .source
             .file_keys()
             .filter(|(key, _)| !known.contains(*key))
-            .map(|(key, written)| (key.to_owned(), written.to_owned()))
+            .filter_map(|(key, written)| {
+                let near = nearest(key, &known)?;
+                Some((key.to_owned(), written.to_owned(), near.to_owned()))
+            })
             .collect();
-        for (key, written) in unknown {
-            let remedy: Words = match nearest(&key, &known) {
-                Some(near) => (
-                    format!("did you mean {near}? otherwise remove it"),
-                    format!("{near} のつもりでしたか。違うなら消してください"),
-                )
-                    .into(),
-                None => (
-                    "remove it; --help lists every setting",
-                    "消してください(--help にすべての設定があります)",
-                )
-                    .into(),
-            };
+        for (key, written, near) in misspelt {
             let problem = (
                 format!("({written}) is not a setting of this service"),
                 format!("({written})という設定は、このサービスにはありません"),
+            );
+            let remedy = (
+                format!("did you mean {near}? otherwise remove it"),
+                format!("{near} のつもりでしたか。違うなら消してください"),
             );
             self.fault(&key, problem, remedy);
         }

@@ -182,11 +182,11 @@ fn keeping(bucket: &str) -> Vec<String> {
         // A watch answers the server's flow control.
         format!("$JS.FC.{stream}.>"),
     ];
-    // A watch is a consumer whose name is drawn by lot.
-    for words in ["CREATE", "DELETE", "INFO"] {
-        rights.push(api(&format!("CONSUMER.{words}.{stream}.*")));
+    // A watch is a consumer that the server names.
+    rights.push(api(&format!("CONSUMER.CREATE.{stream}")));
+    for verb in ["DELETE", "INFO"] {
+        rights.push(api(&format!("CONSUMER.{verb}.{stream}.*")));
     }
-    rights.push(api(&format!("CONSUMER.CREATE.{stream}.*.>")));
     rights
 }
 

@@ -21,7 +21,9 @@ fn the_rights_of_every_user_are_pinned() {
         .map(|role| {
             let rights = role.rights();
             let list = |title: &str, subjects: &[String]| {
-                subjects.iter().map(|subject| format!("  {title} {subject}\n")).collect::<String>()
+                let lines: Vec<String> =
+                    subjects.iter().map(|subject| format!("  {title} {subject}\n")).collect();
+                lines.concat()
             };
             format!(
                 "{}\n{}{}{}",

@@ -368,7 +368,7 @@ fn a_full_disk_is_named_and_the_next_run_completes() {
     let place = tempfile::tempdir().unwrap();
     let Some(disk) = Small::mount(place.path(), "size=256k") else { return };
     let ballast = place.path().join("ballast");
-    let filled = std::fs::write(&ballast, vec![0_u8; 256 * 1024]);
+    let filled = std::fs::write(&ballast, vec![0_u8; 512 * 1024]);
     assert!(filled.is_err(), "the disk is full");
     let report = prepared_by_root(place.path());
     assert!(!report.faults.is_empty());

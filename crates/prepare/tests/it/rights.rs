@@ -134,7 +134,13 @@ fn subjects() -> BTreeSet<String> {
         for verb in ["INFO", "CREATE", "UPDATE", "DELETE", "PURGE", "SNAPSHOT", "RESTORE"] {
             all.insert(format!("$JS.API.STREAM.{verb}.{stream}"));
         }
-        for verb in ["STREAM.MSG.GET", "STREAM.MSG.DELETE", "DIRECT.GET", "CONSUMER.LIST"] {
+        for verb in [
+            "STREAM.MSG.GET",
+            "STREAM.MSG.DELETE",
+            "DIRECT.GET",
+            "CONSUMER.LIST",
+            "CONSUMER.CREATE",
+        ] {
             all.insert(format!("$JS.API.{verb}.{stream}"));
         }
         for name in ["gateway", "conversation-worker", "mine"] {

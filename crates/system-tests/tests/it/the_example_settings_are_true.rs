@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chassis::settings::{Key, keys_of};
+use chassis::{Reader, Source};
 
 const EXAMPLE: &str = include_str!("../../../../.env.example");
 
@@ -61,5 +62,23 @@ fn env_example_marks_every_secret() {
         let at = EXAMPLE.find(&format!("{name}=")).expect("every key is named");
         let comment = EXAMPLE[..at].trim_end_matches("# ").trim_end().lines().last();
         assert!(comment.is_some_and(|line| line.contains("(secret)")), "{name} is a secret");
+    }
+}
+
+#[test]
+fn all_services_can_share_one_settings_file() {
+    let lines: Vec<String> =
+        of_the_code().keys().map(|name| format!("{} = \"\"\n", name.to_lowercase())).collect();
+    let toml = lines.concat();
+    let source = || Source::empty().with_toml("settings.toml", &toml);
+    let mut reader = Reader::new(source());
+    gateway::config::Config::read(&mut reader);
+    let of_gateway = reader.finish(Some(())).expect_err("what is required is empty");
+    let mut reader = Reader::new(source());
+    conversation_worker::config::Config::read(&mut reader);
+    let of_worker = reader.finish(Some(())).expect_err("what is required is empty");
+    for fault in of_gateway.iter().chain(&of_worker) {
+        let text = fault.to_string();
+        assert!(!text.contains("not a setting of this service"), "{text}");
     }
 }
