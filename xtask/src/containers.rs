@@ -39,6 +39,9 @@ pub(crate) struct Arguments {
     /// Build the images as they are released, not faster.
     #[arg(long)]
     release: bool,
+    /// Take the programs of the last build as they are.
+    #[arg(long)]
+    as_built: bool,
     /// Check only these parts: files, demo, home.
     #[arg(long, value_name = "PARTS", value_delimiter = ',')]
     only: Vec<String>,
@@ -81,7 +84,8 @@ fn check_all(book: &mut Book, engine: &mut Engine, arguments: &Arguments) -> Res
     let profile = if arguments.release { Profile::Small } else { Profile::Quick };
     let mut built = None;
     book.hold("the_images_are_built_from_static_programs", || {
-        built = Some(images::build(&docker, profile)?);
+        let make = if arguments.as_built { images::assemble } else { images::build };
+        built = Some(make(&docker, profile)?);
         Ok(())
     })?;
     let Some(built) = built else { return Ok(()) };

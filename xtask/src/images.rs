@@ -82,7 +82,15 @@ pub(crate) fn build(docker: &Docker, profile: Profile) -> Result<Built> {
     let workspace = surroundings::workspace()?;
     let folder = suite::target_folder(&workspace)?.join("images");
     let programs = programs::build(&workspace, profile, None)?;
-    let context = context::fill(&workspace, &programs, &folder.join("context"))?;
+    context::fill(&workspace, &programs, &folder.join("context"))?;
+    assemble(docker, profile)
+}
+
+/// Builds the images and the archive from the programs of an earlier build.
+pub(crate) fn assemble(docker: &Docker, profile: Profile) -> Result<Built> {
+    let workspace = surroundings::workspace()?;
+    let folder = suite::target_folder(&workspace)?.join("images");
+    let context = folder.join("context");
     let mut sizes = Vec::new();
     for image in IMAGES {
         let name = image_name(image);

@@ -83,6 +83,9 @@ impl Engine {
     pub(super) fn cut_power(&mut self) -> Result<()> {
         let own = self.own.as_mut().context("cut the power of an engine of our own")?;
         own.kill_all()?;
+        // What stands below /run is in memory on a real machine and gone with the power; containerd
+        // would else wait for shims that are dead.
+        remove(&own.run.join("run"))?;
         own.service = own.serve()?;
         own.wait_until_up(&self.docker)
     }
