@@ -64,22 +64,26 @@ pub fn build(material: &Material<'_>, limits: Limits, correction: &Correction) -
         system: correction.reserved(estimate::system_tokens(&system)),
     };
     let mut writer = Writer { speakers: Speakers::default(), labels, quote_own: false };
-    let past: Vec<Vec<Message>> =
-        material.history.turns.iter().map(|turn| writer.past(turn)).collect();
-    writer.quote_own = past.is_empty();
+    let turns = material.history.turns();
+    let last_start = turns.iter().position(|turn| Some(turn.id) == material.begin_with);
+    // What the last prompt had left out stays out, so only its people's names are needed.
+    let (left_out, turns) = turns.split_at(last_start.unwrap_or(0));
+    for turn in left_out {
+        writer.meet(turn);
+    }
+    let past: Vec<Vec<Message>> = turns.iter().map(|turn| writer.past(turn)).collect();
+    writer.quote_own = left_out.is_empty() && past.is_empty();
     let asked = writer.question(material.asked, &room, correction);
     let mut tokens: Vec<u64> =
         past.iter().map(|turn| correction.reserved(tokens_of(turn))).collect();
     tokens.push(correction.reserved(tokens_of(std::slice::from_ref(&asked))));
-    let turns = &material.history.turns;
-    let last_start = turns.iter().position(|turn| Some(turn.id) == material.begin_with);
     let kept = match last_start {
-        Some(start) => window::fit_from(&tokens, start, &room).turns,
+        Some(_) => window::fit_from(&tokens, 0, &room).turns,
         None => window::fit(&tokens, &room).turns,
     };
     let mut messages = Vec::new();
-    for turn in past.into_iter().enumerate().filter(|(at, _)| kept.contains(at)) {
-        turn.1.into_iter().for_each(|message| push(&mut messages, message));
+    for message in past.into_iter().skip(kept.start).flatten() {
+        push(&mut messages, message);
     }
     push(&mut messages, asked);
     // Several wires want a person to speak first.
@@ -118,6 +122,13 @@ struct Writer {
 }
 
 impl Writer {
+    /// Gives the people of a turn their names, as if it were written down.
+    fn meet(&mut self, turn: &PastTurn) {
+        for heard in &turn.messages {
+            self.speakers.name(heard.author, &heard.author_name, self.labels.someone);
+        }
+    }
+
     fn past(&mut self, turn: &PastTurn) -> Vec<Message> {
         let mut messages = Vec::new();
         if !turn.messages.is_empty() {

@@ -21,8 +21,10 @@ const ADDED_TURNS_MAX: usize = 16;
 /// What was said before, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History {
-    /// The turns.
-    pub turns: Vec<PastTurn>,
+    turns: Vec<PastTurn>,
+    /// Counted once, when they are added: to weigh every character again with every turn would
+    /// cost more than all the rest.
+    tokens: u64,
 }
 
 /// A turn that has ended.
@@ -37,19 +39,51 @@ pub struct PastTurn {
 }
 
 impl History {
+    /// What these turns, oldest first, are together.
+    pub fn new(turns: Vec<PastTurn>) -> Self {
+        let tokens = turns.iter().map(PastTurn::tokens).sum();
+        Self { turns, tokens }
+    }
+
+    /// The turns, oldest first.
+    pub fn turns(&self) -> &[PastTurn] {
+        &self.turns
+    }
+
     /// About how many tokens it takes in a prompt.
     pub fn tokens(&self) -> u64 {
-        self.turns.iter().map(PastTurn::tokens).sum()
+        self.tokens
+    }
+
+    pub(super) fn add(&mut self, turn: PastTurn) {
+        self.tokens += turn.tokens();
+        self.turns.push(turn);
+    }
+
+    /// Lets go of the oldest turns that neither so many turns nor so many tokens reach; says
+    /// whether there were any.
+    pub(super) fn shorten(&mut self, turns_max: usize, tokens_max: u64) -> bool {
+        let mut first = 0;
+        while let Some(turn) = self.turns.get(first) {
+            let rest = self.tokens.saturating_sub(turn.tokens());
+            if rest < tokens_max && self.turns.len() - first <= turns_max {
+                break;
+            }
+            self.tokens = rest;
+            first += 1;
+        }
+        self.turns.drain(..first);
+        first > 0
     }
 }
 
 impl PastTurn {
-    pub(super) fn tokens(&self) -> u64 {
+    fn tokens(&self) -> u64 {
         let asked: u64 = self.messages.iter().map(|heard| tokens(&heard.content)).sum();
         asked + self.reply.as_deref().map_or(0, tokens)
     }
 
-    fn says_something(&self) -> bool {
+    pub(super) fn says_something(&self) -> bool {
         !self.messages.is_empty() || self.reply.is_some()
     }
 }
@@ -128,7 +162,7 @@ impl Store {
             page = self.page(conversation, (i64::MIN, before), page_turns).await?;
         };
         let turns = newest_first.into_iter().rev().filter(PastTurn::says_something).collect();
-        Ok(Remembered { history: Arc::new(History { turns }), changes, newest, is_whole, tokens })
+        Ok(Remembered { history: Arc::new(History::new(turns)), changes, newest, is_whole })
     }
 
     /// Turns after the one and before the other, in one trip to the database.

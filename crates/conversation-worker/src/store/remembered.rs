@@ -27,8 +27,6 @@ pub(super) struct Remembered {
     pub(super) newest: i64,
     /// Whether it reaches back to the beginning, or as far as any prompt does.
     pub(super) is_whole: bool,
-    /// About how many tokens it takes in a prompt.
-    pub(super) tokens: u64,
 }
 
 /// The past of conversations that were lively lately.
@@ -52,7 +50,7 @@ struct Entry {
 impl Remembered {
     /// Whether it is enough for a prompt of so many tokens.
     pub(super) fn reaches(&self, tokens_max: u64) -> bool {
-        self.is_whole || self.tokens >= tokens_max
+        self.is_whole || self.history.tokens() >= tokens_max
     }
 
     /// Adds turns that have ended since (newest first), and lets go of old ones that no prompt of
@@ -62,25 +60,19 @@ impl Remembered {
         self.newest = id(newest.id.0);
         let history = Arc::make_mut(&mut self.history);
         for turn in newest_first.into_iter().rev() {
-            if !turn.messages.is_empty() || turn.reply.is_some() {
-                self.tokens += turn.tokens();
-                history.turns.push(turn);
+            if turn.says_something() {
+                history.add(turn);
             }
         }
         // In steps, so that a long conversation is not moved with every turn.
-        if self.tokens > tokens_max.saturating_mul(2)
-            || history.turns.len() > TURNS_MAX + TURNS_SPARE
+        if history.tokens() > tokens_max.saturating_mul(2)
+            || history.turns().len() > TURNS_MAX + TURNS_SPARE
         {
-            let mut first = 0;
-            while let Some(turn) = history.turns.get(first)
-                && (self.tokens.saturating_sub(turn.tokens()) >= tokens_max
-                    || history.turns.len() - first > TURNS_MAX)
-            {
-                self.tokens = self.tokens.saturating_sub(turn.tokens());
-                first += 1;
-            }
-            history.turns.drain(..first);
-            self.is_whole &= first == 0 || history.turns.len() >= TURNS_MAX;
+            // Not down to what is reached now: with every answer that shows the model's tokenizer
+            // to be a little kinder, a prompt reaches a little further, and all would be read anew.
+            let kept = tokens_max.saturating_add(tokens_max / 2);
+            let is_shorter = history.shorten(TURNS_MAX, kept);
+            self.is_whole &= !is_shorter || history.turns().len() >= TURNS_MAX;
         }
     }
 
@@ -93,7 +85,7 @@ impl Remembered {
                 .sum();
             asked + turn.reply.as_ref().map_or(0, |reply| MESSAGE_BYTES + reply.len())
         };
-        self.history.turns.iter().map(text).sum()
+        self.history.turns().iter().map(text).sum()
     }
 }
 
@@ -111,7 +103,7 @@ impl Past {
     pub(super) fn keep(&self, conversation: i64, remembered: Remembered) -> Arc<History> {
         let history = Arc::clone(&remembered.history);
         let bytes = remembered.bytes();
-        if history.turns.is_empty() || bytes > BYTES_MAX {
+        if history.turns().is_empty() || bytes > BYTES_MAX {
             return history;
         }
         let mut kept = self.kept();

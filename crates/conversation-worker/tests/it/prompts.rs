@@ -52,13 +52,11 @@ fn turn(question: &str, reply: Option<&str>) -> PastTurn {
 
 #[test]
 fn the_bots_own_mention_is_no_text_and_other_mentions_are_names() {
-    let history = History {
-        turns: vec![PastTurn {
-            id: TurnId(1),
-            messages: vec![heard(2, "Ren", "hi")],
-            reply: Some("hello".to_owned()),
-        }],
-    };
+    let history = History::new(vec![PastTurn {
+        id: TurnId(1),
+        messages: vec![heard(2, "Ren", "hi")],
+        reply: Some("hello".to_owned()),
+    }]);
     let asked = [heard(1, "Aki", "<@99> what does <@!2> or <@55> mean by <@ 2>?")];
     assert_eq!(
         last(&prompt(&history, &asked, LIMITS)),
@@ -84,17 +82,15 @@ fn files_and_forwards_are_named_and_a_bare_call_is_said_to_be_one() {
 
 #[test]
 fn people_with_the_same_name_are_told_apart_and_keep_their_name() {
-    let history = History {
-        turns: vec![PastTurn {
-            id: TurnId(1),
-            messages: vec![
-                heard(1, "Aki", "one"),
-                heard(2, "aki", "two"),
-                heard(3, "Aki (2)", "three"),
-            ],
-            reply: Some("yes".to_owned()),
-        }],
-    };
+    let history = History::new(vec![PastTurn {
+        id: TurnId(1),
+        messages: vec![
+            heard(1, "Aki", "one"),
+            heard(2, "aki", "two"),
+            heard(3, "Aki (2)", "three"),
+        ],
+        reply: Some("yes".to_owned()),
+    }]);
     let asked = [heard(2, "renamed", "four")];
     let prompt = prompt(&history, &asked, LIMITS);
     assert_eq!(prompt.messages[0].text(), "⟦Aki⟧\none\n\n⟦aki (2)⟧\ntwo\n\n⟦Aki (2) (2)⟧\nthree");
@@ -116,7 +112,7 @@ fn a_name_cannot_break_out_of_its_header() {
 fn old_turns_go_first_and_whole() {
     let long = "words and more words ".repeat(60);
     let turns = (0..40).map(|number| turn(&format!("{number} {long}"), Some(&long))).collect();
-    let prompt = prompt(&History { turns }, &[heard(1, "Aki", "the newest")], LIMITS);
+    let prompt = prompt(&History::new(turns), &[heard(1, "Aki", "the newest")], LIMITS);
     assert!(prompt.messages.len() > 2 && prompt.messages.len() < 20);
     assert_eq!(prompt.messages[0].role, Role::User);
     assert!(last(&prompt).ends_with("the newest"));
@@ -142,7 +138,7 @@ fn a_prompt_begins_where_the_last_one_did_until_it_is_full() {
     let (mut begin_with, mut begins) = (None, Vec::new());
     for newest in 60..200 {
         // Only the newest part of the history is loaded, from a place that moves every time.
-        let history = History { turns: turns[newest - 60..newest].to_vec() };
+        let history = History::new(turns[newest - 60..newest].to_vec());
         let material = Material {
             persona: "Be kind.",
             language: Language::English,
@@ -161,9 +157,35 @@ fn a_prompt_begins_where_the_last_one_did_until_it_is_full() {
 }
 
 #[test]
+fn people_keep_their_names_when_what_they_said_no_longer_stands_in_the_prompt() {
+    let said = |number, author, text| PastTurn {
+        id: TurnId(number),
+        messages: vec![heard(author, "Aki", text)],
+        reply: Some("yes".to_owned()),
+    };
+    let history = History::new(vec![said(1, 1, "one"), said(2, 2, "two"), said(3, 1, "three")]);
+    let asked = [heard(2, "Aki", "and <@1>?")];
+    let begun = |begin_with| {
+        let material = Material {
+            persona: "Be kind.",
+            language: Language::English,
+            history: &history,
+            begin_with,
+            asked: &asked,
+        };
+        build(&material, LIMITS, &Correction::default())
+    };
+    let (whole, part) = (begun(None), begun(Some(TurnId(2))));
+    assert_eq!(part.begins_with, Some(TurnId(2)));
+    assert_eq!(part.messages, whole.messages[2..]);
+    assert_eq!(part.messages[0].text(), "⟦Aki (2)⟧\ntwo");
+    assert_eq!(last(&part), "⟦Aki (2)⟧\nand @Aki?");
+}
+
+#[test]
 fn a_turn_that_was_never_answered_still_stands_in_its_place() {
     let turns = vec![turn("first", None), turn("second", Some("answer"))];
-    let prompt = prompt(&History { turns }, &[heard(1, "Aki", "third")], LIMITS);
+    let prompt = prompt(&History::new(turns), &[heard(1, "Aki", "third")], LIMITS);
     let texts: Vec<String> = prompt.messages.iter().map(llm::Message::text).collect();
     assert_eq!(texts, ["⟦Aki⟧\nfirst\n\n⟦Aki⟧\nsecond", "answer", "⟦Aki⟧\nthird"]);
 }
@@ -207,7 +229,7 @@ proptest! {
                 messages, reply: reply.filter(|text| !text.is_empty()),
             })
             .collect();
-        let history = History { turns };
+        let history = History::new(turns);
         let limits = Limits { context_tokens: window, output_tokens: 256 };
         let built = prompt(&history, &asked, limits);
 

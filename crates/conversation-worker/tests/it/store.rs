@@ -124,7 +124,7 @@ const WINDOW_TOKENS: u64 = 100;
 
 async fn claim(store: &Store, conversation: i64) {
     let history = store.history(conversation, WINDOW_TOKENS).await.unwrap();
-    assert_eq!(history.turns.len(), 64);
+    assert_eq!(history.turns().len(), 64);
     let mut claiming = claiming(conversation, "test", 1);
     claiming.attempt.input_tokens = history.tokens();
     let claimed = store.write(claiming).await.unwrap();
