@@ -211,7 +211,7 @@ async fn a_deleted_thread_takes_all_that_was_said_in_it_away() {
 }
 
 /// Whether the message has left the stream once everything published so far was taken in.
-async fn erased(house: &House, stream: &str, sequence: u64) -> bool {
+pub(crate) async fn erased(house: &House, stream: &str, sequence: u64) -> bool {
     let database = house.database().await;
     let newest = house.bus.stream_state(stream::DISCORD_EVENTS.name).await.unwrap().last_sequence;
     let settled = eventually(async || {

@@ -18,3 +18,4 @@ mod past;
 mod prompts;
 mod restart;
 mod store;
+mod tidying;
