@@ -117,7 +117,6 @@ async fn discord_sees_at_most_five_refused_logins_an_hour() {
 }
 
 /// Moves everything that the budget remembers into the past.
-#[expect(clippy::unwrap_used, reason = "what helpers of a test cannot do fails the test")]
 async fn let_time_pass(world: &World, seconds: u64) {
     let sessions = world.bus().bucket(stream::GATEWAY_SESSIONS.name).await.expect("the bucket");
     let keys = sessions.keys("budget.").await.expect("its keys");
