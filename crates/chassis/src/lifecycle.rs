@@ -41,7 +41,7 @@ pub struct ServiceInfo {
 
 /// Runs a service from its arguments to its exit code. This is all a `main` does.
 ///
-/// `parse` reads the service's settings (see [`settings`](crate::settings)); `run` does its work
+/// `parse` reads the service's settings (see [`settings`]); `run` does its work
 /// until `context.shutdown` is cancelled, then drains and returns.
 ///
 /// - Bad configuration, a taken port, a folder without permission: every fault with its remedy on
