@@ -45,7 +45,7 @@ impl Book {
 
     /// Writes down what cannot be checked here, and why.
     pub(super) fn skip(&mut self, name: &str, reason: &str) {
-        say::aside(&format!("skipped: {reason} ({name})"));
+        say::aside(&format!("skipped {name}: {reason}"));
         self.0.skips.push(Skip { test: format!("containers {name}"), reason: reason.to_owned() });
     }
 

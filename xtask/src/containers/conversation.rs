@@ -118,11 +118,6 @@ impl Talk {
         Ok(())
     }
 
-    /// How many questions were asked.
-    pub(super) fn asked(&self) -> usize {
-        self.asked.len()
-    }
-
     /// What the bot says in the question's thread; Discord's own mark of a thread says nothing.
     fn answers(&self, question: &Question) -> Result<Vec<String>> {
         let messages = self.control.messages(&question.id)?;

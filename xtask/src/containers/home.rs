@@ -29,6 +29,11 @@ const RESIDENTS: [&str; 3] = ["nats", "gateway", "conversation-worker"];
 /// Anonymous memory of all of them while nothing is said.
 const IDLE_BYTES: u64 = 100 * 1024 * 1024;
 
+/// The network on whose side of the machine Discord is played.
+const STAGE_NETWORK: &str = "kotonoha-stage";
+/// After this long without a message, nothing of the last one is left to be written.
+const SETTLED_AFTER: Duration = Duration::from_secs(150);
+
 /// The house under test.
 struct Home<'a> {
     folder: PathBuf,
@@ -93,7 +98,10 @@ impl Home<'_> {
 
     /// The keys are filled in; Discord is played beside the containers.
     fn open(&mut self, built: &Built, folder: &Path) -> Result<()> {
-        let network = self.engine.docker().inspect("network", "kotonoha_outside")?;
+        // The project's networks come and go, and may change their addresses with each other.
+        let docker = self.engine.docker();
+        docker.ask(&["network", "create", STAGE_NETWORK])?;
+        let network = docker.inspect("network", STAGE_NETWORK)?;
         let host = network["IPAM"]["Config"][0]["Gateway"].as_str().context("find its gateway")?;
         let stage = Stage::start(&built.context.join("simulator"), host, folder)?;
         let guild = Talk::at(&stage.address)?.guild()?;
@@ -130,6 +138,9 @@ impl Home<'_> {
             shape::expect_published(&all, &[("8080/tcp", "")])
         })?;
         book.hold("home_keeps_its_secrets_apart", || folders::expect_apart(&all, &self.folder))?;
+        // What went before is written down by now: nats-server notes where its streams stand up
+        // to two minutes after their last message.
+        pause(SETTLED_AFTER)?;
         let seconds = idle.as_secs();
         book.hold(
             &format!("{RESIDENTS:?} write nothing to disk in {seconds} s of silence"),
@@ -177,6 +188,7 @@ impl Home<'_> {
         self.project.down()?;
         if let Some(stage) = &mut self.stage {
             stage.service.stop();
+            self.engine.docker().ask(&["network", "rm", STAGE_NETWORK])?;
         }
         Ok(())
     }
