@@ -16,7 +16,9 @@ use crate::store::{RecordResults, Store};
 
 const BATCH_MAX: usize = 256;
 const IN_FLIGHT_MAX: usize = 1024;
-const ACK_WAIT: Duration = Duration::from_secs(30);
+/// After a crash, what the dead process had taken comes again only when this is over, and its
+/// conversations wait for it. Recording takes milliseconds, and doing it twice changes nothing.
+const ACK_WAIT: Duration = Duration::from_secs(5);
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The loop that takes results in.
