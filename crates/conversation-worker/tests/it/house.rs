@@ -82,7 +82,9 @@ impl House {
             .filename(self.database_path())
             .busy_timeout(Duration::from_secs(10))
             .pragma("query_only", "1");
-        SqlitePool::connect_with(options).await.unwrap()
+        // The worker may not have made it yet.
+        let opened = eventually(async || SqlitePool::connect_with(options.clone()).await.ok());
+        opened.await.expect("no database was made")
     }
 
     /// Asks, and waits until the answer is complete in Discord and `done` in the database.
