@@ -111,9 +111,9 @@ impl House {
         self.simulator.state()
     }
 
-    /// The broker's address with a user who may do everything, for programs of a story's own.
-    pub fn nats_url(&self) -> String {
-        self.nats.url().replace("//", &format!("//{}:{}@", keys::STORY, keys::STORY))
+    /// The name and password of a user of the broker who may do everything.
+    pub const fn story_user(&self) -> (&'static str, &'static str) {
+        (keys::STORY, keys::STORY)
     }
 
     /// A connection of its own to the broker, for looking at streams.

@@ -1,6 +1,5 @@
 //! The baseline of a turn's overhead: publish, deliver and one FULL commit, with nothing around.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,6 +10,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection as _, SqliteConnection};
+use system_tests::House;
 
 use crate::figures::Samples;
 use crate::pace::{self, Pace, between_ms, now_us};
@@ -37,15 +37,20 @@ pub(crate) struct Round {
     pub(crate) late: Samples,
 }
 
+/// A bare connection to a house's broker, as somebody who may do everything.
+pub(crate) async fn connect(house: &House) -> anyhow::Result<async_nats::Client> {
+    let (user, password) = house.story_user();
+    // The client does not read a user from the address.
+    let options =
+        async_nats::ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned());
+    options.connect(house.nats.url()).await.context("connect to the house's broker")
+}
+
 impl Chain {
     /// Makes the stream (on file, like the events) and the database in `folder`.
-    pub(crate) async fn open(
-        nats_url: &str,
-        folder: &Path,
-        payload: Bytes,
-    ) -> anyhow::Result<Self> {
-        let publisher = jetstream::new(async_nats::connect(nats_url).await?);
-        let consumer = jetstream::new(async_nats::connect(nats_url).await?);
+    pub(crate) async fn open(house: &House, payload: Bytes) -> anyhow::Result<Self> {
+        let publisher = jetstream::new(connect(house).await?);
+        let consumer = jetstream::new(connect(house).await?);
         let config = stream::Config {
             name: STREAM.to_owned(),
             subjects: vec!["bench.chain.>".to_owned()],
@@ -55,7 +60,7 @@ impl Chain {
         publisher.create_stream(config).await.context("create the chain's stream")?;
         let stream = consumer.get_stream(STREAM).await?;
         let options = SqliteConnectOptions::new()
-            .filename(folder.join("chain.db"))
+            .filename(house.folder().join("chain.db"))
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full);

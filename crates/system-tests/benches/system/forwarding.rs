@@ -16,6 +16,7 @@ use system_tests::{House, Options};
 use twilight_gateway::EventTypeFlags;
 
 use crate::Scope;
+use crate::chain::connect;
 use crate::feeder::{Feeder, Login};
 use crate::figures::{Aim, Figure, Samples, Section, as_f64, wide};
 use crate::frames::{self, Author};
@@ -166,7 +167,7 @@ impl Stage {
             guild_data: frames::guild(state, guild)?,
         };
         let feeder = Feeder::start(login.clone()).await?;
-        let jetstream = jetstream::new(async_nats::connect(house.nats_url()).await?);
+        let jetstream = jetstream::new(connect(&house).await?);
         declare(&jetstream, storage).await?;
         house.gateway.set("DISCORD_GATEWAY_URL", feeder.url());
         house.gateway.start().await?;

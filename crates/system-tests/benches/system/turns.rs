@@ -77,7 +77,7 @@ pub(crate) async fn measure(scope: &Scope) -> anyhow::Result<(Section, Section)>
     let durations: Vec<u64> = loads(scope).iter().map(|load| load.model_ms).collect();
     stage.script(&durations).await?;
     let payload = payload(&stage)?;
-    let mut chain = Chain::open(&stage.house.nats_url(), stage.house.folder(), payload).await?;
+    let mut chain = Chain::open(&stage.house, payload).await?;
     stage.start().await?;
     tokio::time::sleep(SETTLE).await;
     let pids = pids(&stage);
