@@ -15,6 +15,7 @@ mod publish;
 #[cfg(feature = "server")]
 pub mod server;
 mod stall;
+mod standing;
 mod trace;
 mod trouble;
 
@@ -23,6 +24,7 @@ pub use crate::connection::{Bus, BusConfig, Connection, CoreMessage, StreamState
 pub use crate::consume::{ConsumerSpec, Deliveries, Delivery, Start};
 pub use crate::error::BusError;
 pub use crate::pipeline::{Pipeline, Rejected, Settled};
-pub use crate::presence::{Grounds, Presence, Standing};
+pub use crate::presence::{Grounds, Presence};
 pub use crate::publish::{Outgoing, PublishError, Stored};
+pub use crate::standing::{Explanation, Standing};
 pub use crate::trace::join_trace;

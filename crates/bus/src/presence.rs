@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connection::{Bus, Connection};
 use crate::error::{BusError, chain};
+use crate::standing::{RUN_INIT, Standing};
 
 /// How often we look again while something is missing.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -23,21 +24,6 @@ pub enum Presence {
     Missing(Vec<String>),
     /// All of them are there.
     Whole,
-}
-
-/// How the bus is for one service, all told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
-    /// The server is not reached; why, where that is known.
-    NotReached(Option<String>),
-    /// The server is reached, and what it has is not known yet.
-    Looking,
-    /// These streams and buckets are not there.
-    Missing(Vec<String>),
-    /// Everything is there, and nothing that is published is stored.
-    StoresNothing,
-    /// All is well.
-    Well,
 }
 
 /// Follows whether the streams and buckets of one role are there. Cheap to clone.
@@ -164,7 +150,7 @@ fn note(presence: &mut Presence, found: Presence) -> bool {
     match &found {
         Presence::Missing(names) => tracing::warn!(
             missing = names.join(", "),
-            remedy = "run `prepare streams` (in Compose: start `init`)",
+            remedy = RUN_INIT.0,
             "streams or buckets are not there yet; work begins by itself when they are"
         ),
         Presence::Whole | Presence::Unknown => tracing::debug!("streams and buckets are there"),

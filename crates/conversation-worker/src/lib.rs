@@ -207,45 +207,11 @@ fn checks(context: &Context, store: &Store, grounds: &Grounds, shards: &Shards) 
         _ => shards.outcome(),
     });
     let grounds = grounds.clone();
-    context.health.computed("bus", move || on_the_bus(grounds.standing()));
+    context.health.computed("bus", move || on_the_bus(&grounds.standing()));
 }
 
-fn on_the_bus(standing: Standing) -> Outcome {
-    match standing {
-        Standing::Well => Outcome::Ok,
-        Standing::StoresNothing => Outcome::failing(
-            (
-                "NATS stores nothing that is published; answers are held",
-                "NATS が保存できません。回答は手元で待たせています",
-            ),
-            (
-                "free disk space where nats-server keeps its streams, then restart it",
-                "nats-server の保存先の空きを増やし、再起動してください",
-            ),
-        ),
-        Standing::Missing(names) => Outcome::failing(
-            (
-                format!("not there yet on nats-server: {}", names.join(", ")),
-                format!("nats-server にまだありません: {}", names.join("、")),
-            ),
-            (
-                "run `prepare streams` (in Compose: start `init`)",
-                "`init` をもう一度動かしてください",
-            ),
-        ),
-        Standing::Looking => Outcome::failing(
-            ("nats-server has not said yet what it has", "nats-server の中身を確かめています"),
-            ("wait a moment", "少しお待ちください"),
-        ),
-        Standing::NotReached(why) => {
-            let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-            Outcome::failing(
-                (format!("NATS is not connected{why}"), format!("NATS に接続できません{why}")),
-                (
-                    "start NATS, or correct NATS_URL",
-                    "NATS を起動するか、NATS_URL を確認してください",
-                ),
-            )
-        }
-    }
+fn on_the_bus(standing: &Standing) -> Outcome {
+    standing
+        .explanation()
+        .map_or(Outcome::Ok, |explanation| Outcome::failing(explanation.reason, explanation.remedy))
 }

@@ -107,7 +107,7 @@ async fn watch_bus(bus: Bus, mut grounds: Grounds, checks: Checks) {
         tracing::debug!("nats-server is not reached yet");
     }
     loop {
-        checks.bus(grounds.standing());
+        checks.bus(&grounds.standing());
         grounds.changed().await;
     }
 }

@@ -48,52 +48,11 @@ impl Checks {
     }
 
     /// Says how the bus is.
-    pub(crate) fn bus(&self, standing: Standing) {
-        self.bus.set(match standing {
-            Standing::Well => Outcome::Ok,
-            Standing::StoresNothing => Outcome::failing(
-                (
-                    "nats-server stores nothing that is published; events are held",
-                    "nats-server が保存できません。出来事は手元で待たせています",
-                ),
-                (
-                    "free disk space where nats-server keeps its streams, then restart it",
-                    "nats-server の保存先の空きを増やし、再起動してください",
-                ),
-            ),
-            Standing::Missing(names) => Outcome::failing(
-                (
-                    format!("not there yet on nats-server: {}", names.join(", ")),
-                    format!("nats-server にまだありません: {}", names.join("、")),
-                ),
-                (
-                    "run `prepare streams` (in Compose: start `init`)",
-                    "`init` をもう一度動かしてください",
-                ),
-            ),
-            Standing::Looking => Outcome::failing(
-                ("nats-server has not said yet what it has", "nats-server の中身を確かめています"),
-                ("wait a moment", "少しお待ちください"),
-            ),
-            Standing::NotReached(why) => Outcome::failing(
-                match why {
-                    None => words("nats-server is not reached", "nats-server に接続できません"),
-                    Some(why) => words(
-                        &format!("nats-server is not reached: {why}"),
-                        &format!("nats-server に接続できません（{why}）"),
-                    ),
-                },
-                (
-                    "start nats-server, or correct NATS_URL",
-                    "nats-server を起動するか NATS_URL を確認してください",
-                ),
-            ),
-        });
+    pub(crate) fn bus(&self, standing: &Standing) {
+        self.bus.set(standing.explanation().map_or(Outcome::Ok, |explanation| {
+            Outcome::failing(explanation.reason, explanation.remedy)
+        }));
     }
-}
-
-fn words(english: &str, japanese: &str) -> (String, String) {
-    (english.to_owned(), japanese.to_owned())
 }
 
 /// What is looked at.
@@ -138,7 +97,7 @@ pub(crate) async fn watch(watched: Watched, checks: Checks, stop: CancellationTo
             () = asked(questions.as_mut()) => spoken = None,
         }
         let snapshots: Vec<Snapshot> = watched.reports.iter().map(Report::snapshot).collect();
-        checks.bus(watched.grounds.standing());
+        checks.bus(&watched.grounds.standing());
         if !snapshots.iter().all(is_starting) {
             checks.discord.set(discord(&snapshots));
         }
