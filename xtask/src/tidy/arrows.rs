@@ -10,10 +10,10 @@ use super::Finding;
 use crate::external;
 
 /// Our crates and what each may use of ours, as in docs/architecture.md.
-const OURS: [(&str, &[&str]); 17] = [
+const OURS: [(&str, &[&str]); 21] = [
     ("gateway", &["bus", "chassis", "contracts"]),
     ("conversation-worker", &["bus", "chassis", "contracts", "database", "llm"]),
-    ("backup-agent", &["bus", "chassis", "contracts", "database"]),
+    ("backup-agent", &["bus", "chassis", "contracts", "objects", "replica", "snapshots"]),
     ("health-aggregator", &["bus", "chassis", "contracts", "database"]),
     ("webhook-receiver", &["bus", "chassis", "contracts"]),
     ("update-agent", &["bus", "chassis", "contracts"]),
@@ -23,6 +23,10 @@ const OURS: [(&str, &[&str]); 17] = [
     ("bus", &["contracts"]),
     ("database", &[]),
     ("llm", &[]),
+    ("objects", &[]),
+    ("replica", &["ltx"]),
+    ("snapshots", &["objects"]),
+    ("ltx", &[]),
     ("contracts", &[]),
     ("chassis", &[]),
     ("simulator", &[]),
@@ -30,6 +34,7 @@ const OURS: [(&str, &[&str]); 17] = [
     (
         "system-tests",
         &[
+            "backup-agent",
             "bus",
             "chassis",
             "contracts",
@@ -37,8 +42,12 @@ const OURS: [(&str, &[&str]); 17] = [
             "database",
             "gateway",
             "llm",
+            "ltx",
+            "objects",
             "prepare",
+            "replica",
             "simulator",
+            "snapshots",
         ],
     ),
     ("xtask", &[]),
@@ -48,14 +57,19 @@ const OURS: [(&str, &[&str]); 17] = [
 const FOR_TESTS: &str = "simulator";
 
 /// Foreign crates by the beginning of their name, who may use them, and who may in tests only.
-const HOMES: [(&str, &[&str], &[&str]); 5] = [
+const HOMES: [(&str, &[&str], &[&str]); 10] = [
     ("twilight-", &["gateway"], &["contracts", "simulator", "system-tests"]),
     ("async-nats", &["bus"], &["system-tests"]),
     (
         "sqlx",
-        &["database", "conversation-worker", "backup-agent", "health-aggregator", "system-tests"],
+        &["database", "conversation-worker", "health-aggregator", "system-tests"],
         &[],
     ),
+    ("rusqlite", &["replica"], &["backup-agent", "snapshots", "system-tests"]),
+    ("rustic_core", &["snapshots"], &[]),
+    ("opendal", &["objects"], &[]),
+    ("russh", &["objects"], &[]),
+    ("age", &["objects"], &[]),
     (
         "reqwest",
         &["gateway", "conversation-worker", "llm", "health-aggregator", "system-tests"],

@@ -1,0 +1,1 @@
+//! Copies, verifies, prunes and restores every database and volume of the system.

@@ -1,0 +1,1 @@
+//! Follows a live SQLite database into LTX files and brings it back from them.

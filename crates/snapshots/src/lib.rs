@@ -1,0 +1,1 @@
+//! Keeps snapshots of databases and folders in restic repositories.
