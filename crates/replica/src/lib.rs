@@ -1,1 +1,3 @@
 //! Follows a live SQLite database into LTX files and brings it back from them.
+
+pub mod disk;
