@@ -25,5 +25,5 @@ pub use error::{Error, Result};
 pub use frame::{FRAME_HEADER_BYTES, decode_frame, frame_bytes_max};
 pub use header::{HEADER_BYTES, Header, PAGE_SIZE_MAX, PAGE_SIZE_MIN, lock_page};
 pub use index::{PageIndex, Place};
-pub use merge::merge;
+pub use merge::{merge, merge_into, merged_header};
 pub use sum::{Sum, Summing};

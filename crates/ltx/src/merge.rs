@@ -20,8 +20,21 @@ pub fn merge<R: Read, W: Write>(
 ) -> Result<Finished<W>> {
     let decoders = inputs.into_iter().map(Decoder::new).collect::<Result<Vec<_>>>()?;
     let headers: Vec<Header> = decoders.iter().map(|decoder| *decoder.header()).collect();
-    let header = merged(&headers)?;
-    let mut encoder = Encoder::new(output, header)?;
+    let mut encoder = Encoder::new(output, merged_header(&headers)?)?;
+    merge_into(decoders, &mut encoder)?;
+    encoder.finish()
+}
+
+/// Merges `inputs`, oldest first, as [`merge`] does, into a file that was begun with the header
+/// that [`merged_header`] gives for theirs; it is left to be finished.
+///
+/// # Errors
+/// Inputs that are damaged or do not go together, or what readers and writer say.
+pub fn merge_into<R: Read, W: Write>(
+    decoders: Vec<Decoder<R>>,
+    encoder: &mut Encoder<W>,
+) -> Result<()> {
+    let header = *encoder.header();
     let mut least = u32::MAX;
     let mut inputs = Vec::with_capacity(decoders.len());
     for decoder in decoders.into_iter().rev() {
@@ -48,7 +61,7 @@ pub fn merge<R: Read, W: Write>(
     for input in inputs {
         input.decoder.finish()?;
     }
-    encoder.finish()
+    Ok(())
 }
 
 struct Input<R> {
@@ -93,8 +106,11 @@ impl Growing {
     }
 }
 
-/// The header of what comes out.
-fn merged(headers: &[Header]) -> Result<Header> {
+/// The header of what comes out of files with these headers, oldest first.
+///
+/// # Errors
+/// Files that do not follow on each other or have other pages.
+pub fn merged_header(headers: &[Header]) -> Result<Header> {
     let (Some(first), Some(last)) = (headers.first(), headers.last()) else {
         return Err(Error::Nothing);
     };

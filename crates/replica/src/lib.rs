@@ -1,3 +1,4 @@
 //! Follows a live SQLite database into LTX files and brings it back from them.
 
 pub mod disk;
+pub mod tree;

@@ -1,0 +1,249 @@
+//! What of a tree may go: a pure rule that tells of each file why it stays or why it need not.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::catalogue::{Catalogue, Entry};
+use super::error::TreeError;
+use super::{MINUTES, SHIPPED, Tree};
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// How long what is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// How many fulls at least, and at most where none is needed for another reason; at least 1.
+    pub fulls: usize,
+    /// How long every single transaction stays a point of its own.
+    pub transactions: Duration,
+    /// How long every minute does.
+    pub minutes: Duration,
+    /// Nothing is kept longer than this but what the newest point needs.
+    pub age_max: Option<Duration>,
+    /// The newest transaction that a verification has brought back; the newest full at it or
+    /// before stays until a newer one is proven too.
+    pub proven_txid: Option<u64>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            fulls: 7,
+            transactions: DAY,
+            minutes: 14 * DAY,
+            age_max: Some(35 * DAY),
+            proven_txid: None,
+        }
+    }
+}
+
+/// Why a file stays or goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// It stays: the newest full, without which nothing can be brought back.
+    NewestFull,
+    /// It stays: one of the fulls that are kept.
+    OneOfTheFulls,
+    /// It stays: the newest full that a verification has proven.
+    Proven,
+    /// It stays: young enough to be a point of its own.
+    Recent,
+    /// It stays: no kept file of a higher level holds what is in it.
+    OnlyCopy,
+    /// It stays: a restore that is under way needs it.
+    InUse,
+    /// It stays: there is no full yet.
+    NoFullYet,
+    /// It goes: more fulls than are kept.
+    TooManyFulls,
+    /// It goes: older than anything is kept.
+    TooOld,
+    /// It goes: it lies before the oldest full that is kept, and nothing can be built on it.
+    BeforeTheOldestFull,
+    /// It goes: what is in it is also in a kept file of this level.
+    Merged {
+        /// The level.
+        level: u8,
+    },
+}
+
+impl Reason {
+    /// Whether the file stays.
+    pub fn stays(self) -> bool {
+        !matches!(
+            self,
+            Self::TooManyFulls | Self::TooOld | Self::BeforeTheOldestFull | Self::Merged { .. }
+        )
+    }
+
+    /// One word for machines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NewestFull => "newest_full",
+            Self::OneOfTheFulls => "one_of_the_fulls",
+            Self::Proven => "proven",
+            Self::Recent => "recent",
+            Self::OnlyCopy => "only_copy",
+            Self::InUse => "in_use",
+            Self::NoFullYet => "no_full_yet",
+            Self::TooManyFulls => "too_many_fulls",
+            Self::TooOld => "too_old",
+            Self::BeforeTheOldestFull => "before_the_oldest_full",
+            Self::Merged { .. } => "merged",
+        }
+    }
+}
+
+/// What is to become of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// The file.
+    pub entry: Entry,
+    /// Why it stays or goes.
+    pub reason: Reason,
+}
+
+impl Catalogue {
+    /// Tells of each file whether it stays. `in_use` are those that restores under way need.
+    pub fn judge(&self, rules: &Rules, now_ms: i64, in_use: &HashSet<Entry>) -> Vec<Verdict> {
+        let judging = Judging { catalogue: self, rules, now_ms };
+        let mut verdicts = judging.fulls();
+        let oldest = verdicts.iter().filter(|verdict| verdict.reason.stays());
+        let oldest = oldest.map(|verdict| verdict.entry.max_txid).min();
+        // From above, so that a file is only let go for one that stays.
+        let mut others: Vec<Entry> =
+            self.entries().iter().filter(|entry| !entry.is_full()).copied().collect();
+        others.sort_by_key(|entry| (std::cmp::Reverse(entry.level), entry.min_txid));
+        for entry in others {
+            let reason = match oldest {
+                None => Reason::NoFullYet,
+                Some(oldest) => judging.other(&entry, oldest, &verdicts),
+            };
+            verdicts.push(Verdict { entry, reason });
+        }
+        for verdict in &mut verdicts {
+            let used = in_use.iter().any(|used| same_file(used, &verdict.entry));
+            if used && !verdict.reason.stays() {
+                verdict.reason = Reason::InUse;
+            }
+        }
+        verdicts.sort_by_key(|verdict| verdict.entry);
+        verdicts
+    }
+}
+
+fn same_file(one: &Entry, other: &Entry) -> bool {
+    (one.level, one.min_txid, one.max_txid) == (other.level, other.min_txid, other.max_txid)
+}
+
+struct Judging<'a> {
+    catalogue: &'a Catalogue,
+    rules: &'a Rules,
+    now_ms: i64,
+}
+
+impl Judging<'_> {
+    fn fulls(&self) -> Vec<Verdict> {
+        let fulls: Vec<Entry> = self.catalogue.fulls().copied().collect();
+        let proven = self.rules.proven_txid;
+        let proven = fulls.iter().rfind(|full| proven.is_some_and(|txid| full.max_txid <= txid));
+        let reason = |(place, full): (usize, &Entry)| {
+            let reason = if place == 0 {
+                Reason::NewestFull
+            } else if Some(full) == proven {
+                Reason::Proven
+            } else if self.rules.age_max.is_some_and(|age| self.is_older(full, age)) {
+                Reason::TooOld
+            } else if place < self.rules.fulls.max(1) {
+                Reason::OneOfTheFulls
+            } else {
+                Reason::TooManyFulls
+            };
+            Verdict { entry: *full, reason }
+        };
+        fulls.iter().rev().enumerate().map(reason).collect()
+    }
+
+    fn other(&self, entry: &Entry, oldest_full: u64, above: &[Verdict]) -> Reason {
+        if entry.max_txid <= oldest_full {
+            return Reason::BeforeTheOldestFull;
+        }
+        if !self.is_older(entry, self.window(entry.level)) {
+            return Reason::Recent;
+        }
+        let holder = above.iter().find(|verdict| {
+            let held = &verdict.entry;
+            verdict.reason.stays()
+                && held.level > entry.level
+                && held.covers(entry)
+                // Points inside the holder that are promised still are built on what it holds.
+                && self.is_older(held, self.window(held.level - 1))
+        });
+        match holder {
+            Some(holder) => Reason::Merged { level: holder.entry.level },
+            None => Reason::OnlyCopy,
+        }
+    }
+
+    /// How long the files of a level are points of their own.
+    fn window(&self, level: u8) -> Duration {
+        let window = if level == SHIPPED { self.rules.transactions } else { self.rules.minutes };
+        self.rules.age_max.map_or(window, |age| age.min(window))
+    }
+
+    fn is_older(&self, entry: &Entry, than: Duration) -> bool {
+        let age_ms = self.now_ms.saturating_sub(entry.time_ms);
+        age_ms > i64::try_from(than.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+impl Tree {
+    /// Tells what [`forget`](Self::forget) would do.
+    ///
+    /// # Errors
+    /// What the disk said.
+    pub fn judge(&self, rules: &Rules, now_ms: i64) -> Result<Vec<Verdict>, TreeError> {
+        Ok(self.list()?.judge(rules, now_ms, &self.pinned()?))
+    }
+
+    /// Removes what need not be kept, and tells of every file why it stayed or went. What is on
+    /// top of others goes first, so that there is no moment in which a chain lacks its beginning.
+    ///
+    /// # Errors
+    /// What the disk said; what it let be removed before is gone.
+    pub fn forget(&self, rules: &Rules, now_ms: i64) -> Result<Vec<Verdict>, TreeError> {
+        let verdicts = self.judge(rules, now_ms)?;
+        let mut gone: Vec<&Verdict> =
+            verdicts.iter().filter(|verdict| !verdict.reason.stays()).collect();
+        gone.sort_by_key(|verdict| (verdict.entry.level > MINUTES, verdict.entry.max_txid));
+        for verdict in gone {
+            // A restore may have begun since: what it needs, it says before it looks.
+            if self.pinned()?.iter().any(|pinned| same_file(pinned, &verdict.entry)) {
+                continue;
+            }
+            let path = self.path_of(&verdict.entry);
+            self.disk.remove(&path).map_err(TreeError::io("remove", &path))?;
+        }
+        Ok(verdicts)
+    }
+
+    /// Removes what was half written when the agent died. Only for who holds the lease: nobody
+    /// else may be writing.
+    ///
+    /// # Errors
+    /// What the disk said.
+    pub fn sweep(&self) -> Result<usize, TreeError> {
+        let oddities = self.list()?;
+        let half = oddities.oddities().iter().filter(|oddity| oddity.half_written);
+        let mut swept = 0;
+        for oddity in half {
+            let path = &oddity.path;
+            self.disk.remove(path).map_err(TreeError::io("remove", path))?;
+            swept += 1;
+        }
+        Ok(swept)
+    }
+}
+
+#[cfg(test)]
+mod tests;

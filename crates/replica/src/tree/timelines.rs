@@ -1,0 +1,161 @@
+//! Timelines: a restore does not overwrite what came after the point it went back to.
+//!
+//! Each timeline is a tree of its own in `<folder>/timeline-0001` and so on; the highest number is
+//! the one that is being followed. A new one begins with the files that brought its database back.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::error::TreeError;
+use super::manifest::{self, Manifest, Parent};
+use super::plan::{At, Plan, PlanError};
+use super::{Tree, copy};
+use crate::disk::Disk;
+
+const PREFIX: &str = "timeline-";
+
+/// All timelines of one database.
+#[derive(Debug, Clone)]
+pub struct Timelines {
+    folder: PathBuf,
+    disk: Disk,
+}
+
+/// One of them.
+#[derive(Debug, Clone)]
+pub struct Timeline {
+    /// Its number, from 1.
+    pub number: u32,
+    /// Its tree.
+    pub tree: Tree,
+}
+
+impl Timelines {
+    /// The timelines in `folder`, which need not be there yet.
+    pub fn new(folder: &Path, disk: Disk) -> Self {
+        Self { folder: folder.to_owned(), disk }
+    }
+
+    /// All of them, oldest first. A folder that was being made when the agent died is none.
+    ///
+    /// # Errors
+    /// A manifest that cannot be read, or what the disk said.
+    pub fn list(&self) -> Result<Vec<Timeline>, TreeError> {
+        let unreadable = TreeError::io("list", &self.folder);
+        let found = match std::fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            found => found.map_err(&unreadable)?,
+        };
+        let mut timelines = Vec::new();
+        for item in found {
+            let item = item.map_err(&unreadable)?;
+            if let Some(number) = number_of(&item.file_name().to_string_lossy()) {
+                timelines
+                    .push(Timeline { number, tree: Tree::open(&item.path(), self.disk.clone())? });
+            }
+        }
+        timelines.sort_by_key(|timeline| timeline.number);
+        Ok(timelines)
+    }
+
+    /// The one that is being followed; `None` before the first.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub fn current(&self) -> Result<Option<Timeline>, TreeError> {
+        Ok(self.list()?.pop())
+    }
+
+    /// Begins an empty timeline: the first, or one for a database that is another than before.
+    ///
+    /// # Errors
+    /// What the disk said.
+    pub fn begin(
+        &self,
+        page_size: u32,
+        began: Timestamp,
+        agent: &str,
+    ) -> Result<Timeline, TreeError> {
+        let number = self.next_number()?;
+        let manifest = Manifest { timeline: number, ..Manifest::new(page_size, began, agent) };
+        self.make(number, manifest, |_| Ok(()))
+    }
+
+    /// Begins a timeline with the files that bring `plan`'s point back, which are linked where the
+    /// file system allows it and copied where not.
+    ///
+    /// # Errors
+    /// Files that are gone or damaged, or what the disk said.
+    pub fn branch(
+        &self,
+        plan: &Plan,
+        began: Timestamp,
+        agent: &str,
+    ) -> Result<Timeline, TreeError> {
+        let number = self.next_number()?;
+        let from = manifest::read(&plan.root)?;
+        let parent = Some(Parent { timeline: from.timeline, txid: plan.txid });
+        let manifest =
+            Manifest { timeline: number, parent, ..Manifest::new(from.page_size, began, agent) };
+        self.make(number, manifest, |tree| copy::link_all(plan, tree))
+    }
+
+    /// Finds the files that bring the database back at `at`. A time that lies before the current
+    /// timeline began is looked for in the one that was followed then; transactions are those of
+    /// the current one.
+    ///
+    /// # Errors
+    /// Why the point cannot be reached, or what the disk said.
+    pub fn plan(&self, at: At) -> Result<Plan, TreeError> {
+        let mut timelines = self.list()?;
+        let empty = || PlanError::Empty(self.folder.clone());
+        let At::Time(time) = at else {
+            return Ok(timelines.pop().ok_or_else(empty)?.tree.list()?.plan(at)?);
+        };
+        let oldest = timelines.first().map(|timeline| timeline.number);
+        while let Some(timeline) = timelines.pop() {
+            if timeline.tree.manifest().began <= time || Some(timeline.number) == oldest {
+                match timeline.tree.list()?.plan(at) {
+                    // A timeline may have begun a while before its first full.
+                    Err(PlanError::Empty(_) | PlanError::TooOld { .. })
+                        if !timelines.is_empty() => {}
+                    plan => return Ok(plan?),
+                }
+            }
+        }
+        Err(empty().into())
+    }
+
+    fn next_number(&self) -> Result<u32, TreeError> {
+        Ok(self.list()?.last().map_or(0, |last| last.number) + 1)
+    }
+
+    /// Makes a timeline under another name and lets it appear whole.
+    fn make(
+        &self,
+        number: u32,
+        manifest: Manifest,
+        fill: impl FnOnce(&Tree) -> Result<(), TreeError>,
+    ) -> Result<Timeline, TreeError> {
+        let root = self.folder.join(format!("{PREFIX}{number:04}"));
+        let new = self.folder.join(format!("{PREFIX}{number:04}.new"));
+        if new.exists() {
+            std::fs::remove_dir_all(&new).map_err(TreeError::io("remove the left-over", &new))?;
+        }
+        self.disk.create_folder(&new).map_err(TreeError::io("make the folder", &new))?;
+        let tree = Tree::create(&new, manifest, self.disk.clone())?;
+        fill(&tree)?;
+        std::fs::rename(&new, &root).map_err(TreeError::io("name the folder", &root))?;
+        let synced = std::fs::File::open(&self.folder).and_then(|folder| folder.sync_all());
+        synced.map_err(TreeError::io("make durable", &self.folder))?;
+        Ok(Timeline { number, tree: Tree::open(&root, self.disk.clone())? })
+    }
+}
+
+fn number_of(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix(PREFIX)?;
+    let fits = digits.len() >= 4 && digits.bytes().all(|digit| digit.is_ascii_digit());
+    fits.then(|| digits.parse().ok()).flatten()
+}

@@ -1,0 +1,5 @@
+//! Histories on real disks: trees, restores, and other people's tools on the same files.
+#![expect(clippy::unwrap_used, reason = "what helpers of a test cannot do fails the test")]
+
+mod history;
+mod trees;
