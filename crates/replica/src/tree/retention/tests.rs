@@ -1,3 +1,5 @@
+//! The rule of retention, by cases and by long histories.
+
 use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
