@@ -34,8 +34,6 @@ pub async fn run(store: Store, bus: Bus, asked: Arc<Notify>, stop: CancellationT
             if let Err(error) = store.write(Tidy { now_unix_ms: now_unix_ms() }).await {
                 tracing::debug!(%error, "tidying is put off");
             }
-        }
-        if wait == LOOK_EVERY {
             store.forget_copies();
         }
         tokio::select! {

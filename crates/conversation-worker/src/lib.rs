@@ -193,7 +193,7 @@ fn checks(context: &Context, store: &Store, grounds: &Grounds, shards: &Shards) 
     context.health.figure("database", "history_rows", move || rows.history_rows());
     context.health.computed("database", move || match &*trouble.borrow() {
         None => Outcome::Ok,
-        Some(error) => Outcome::failing(error.to_string(), error.remedy()),
+        Some(error) => Outcome::failing(error.to_string(), error.remedies()),
     });
     let (shards, heard) = (shards.clone(), grounds.clone());
     context.health.computed("discord", move || match heard.standing() {

@@ -131,7 +131,8 @@ impl Store {
         self.rows.load(Ordering::Relaxed)
     }
 
-    /// Ends the writer after what it was given, and closes the file.
+    /// Ends the writer after the steps that somebody waits for, and closes the file; what was put
+    /// off is done after the next start.
     pub async fn close(&self) {
         self.writer.close().await;
         self.readers.close().await;

@@ -39,16 +39,26 @@ pub(crate) async fn make(
     // Tables can only be made anew while rows may point into nothing; what is left is checked below.
     execute(connection, "PRAGMA foreign_keys = OFF").await.map_err(unusable)?;
     execute(connection, "BEGIN IMMEDIATE").await.map_err(unusable)?;
-    let outcome = match within(connection, path, schema, change).await {
-        Ok(copy) => execute(connection, "COMMIT").await.map_err(unusable).map(|()| copy),
+    let mut copy = None;
+    let outcome = match within(connection, path, schema, change, &mut copy).await {
+        Ok(()) => execute(connection, "COMMIT").await.map_err(unusable),
         refused => refused,
     };
     if outcome.is_err() {
         // Fails where SQLite has rolled back by itself, as it does on a full disk.
         drop(execute(connection, "ROLLBACK").await);
+        // The file is as it was: the copy says nothing that it does not say, and a change that
+        // fails at every start must not push out the copies of earlier ones.
+        if let Some(copy) = copy.take()
+            && let Err(error) = std::fs::remove_file(&copy)
+        {
+            tracing::warn!(copy = %copy.display(), %error, "a copy without use cannot be removed");
+        }
+    } else {
+        copies::prune(path);
     }
     execute(connection, "PRAGMA foreign_keys = ON").await.map_err(unusable)?;
-    outcome
+    outcome.map(|()| copy)
 }
 
 /// What happens between the beginning and the end of the transaction. Nobody else can write then,
@@ -58,13 +68,24 @@ async fn within(
     path: &Path,
     schema: &Schema,
     change: &Change<'_>,
-) -> Result<Option<PathBuf>, OpenError> {
+    copy: &mut Option<PathBuf>,
+) -> Result<(), OpenError> {
     let unusable = |error: sqlx::Error| OpenError::unusable(path, &error);
+    if let Change::Upgrade(revisions) = change {
+        // Another process may have made the same change since it was decided on.
+        let applied = revisions::applied(connection).await.map_err(unusable)?;
+        let last = applied.last().map_or(0, |applied| applied.version);
+        if revisions.last().is_some_and(|newest| newest.version <= last) {
+            return Ok(());
+        }
+    }
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE type = 'table'")
         .fetch_one(&mut *connection)
         .await
         .map_err(unusable)?;
-    let copy = if tables > 0 { Some(copies::make(path).await?) } else { None };
+    if tables > 0 {
+        *copy = Some(copies::make(path).await?);
+    }
     revisions::open_books(connection).await.map_err(unusable)?;
     if let Change::Stamp(_) = change {
         for sql in ["DELETE FROM _sqlx_migrations", "DELETE FROM _schema_compatibility"] {
@@ -98,7 +119,7 @@ async fn within(
         let reason = format!("{orphans} rows would point to rows that are not there");
         return Err(OpenError::Revision { path: path.to_owned(), version, reason });
     }
-    Ok(copy)
+    Ok(())
 }
 
 async fn enter(

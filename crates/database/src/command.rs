@@ -9,7 +9,7 @@ use sqlx::{Connection as _, SqliteConnection};
 
 use crate::change::{self, Change};
 use crate::held::Held;
-use crate::revisions::{self, Applied, Standing};
+use crate::revisions::{self, Applied, Comparison};
 use crate::{OpenError, Schema};
 use request::{Action, Request, Target};
 
@@ -99,8 +99,22 @@ async fn run(schema: &Schema, path: &Path, request: &Request) -> Result<Report, 
         Action::Stamp(target) => task.stamp(&mut writer, target).await?,
     };
     report.notes = notes;
+    if lock.is_alone() {
+        settle(&mut writer).await.map_err(unusable)?;
+    }
     writer.close().await.map_err(unusable)?;
     Ok(report)
+}
+
+/// Takes the mark of use off a file that its service left by a crash: closing now removes the log,
+/// and at the next start the file would look parted from it.
+async fn settle(writer: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *writer).await?;
+    if version & 1 == 1 {
+        let mark = format!("PRAGMA user_version = {}", version & !1);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(mark)).execute(writer).await?;
+    }
+    Ok(())
 }
 
 struct Task<'a> {
@@ -116,7 +130,7 @@ impl Task<'_> {
         self.applied.last().map_or(0, |revision| revision.version)
     }
 
-    fn standing(&self) -> Result<Standing<'_>, OpenError> {
+    fn comparison(&self) -> Result<Comparison<'_>, OpenError> {
         revisions::compare(self.schema.migrations, self.applied)
             .map_err(|mismatch| OpenError::mismatch(self.path, mismatch))
     }
@@ -160,7 +174,7 @@ impl Task<'_> {
         writer: &mut SqliteConnection,
         target: Target,
     ) -> Result<Report, Refusal> {
-        let Standing { current, mut pending } = self.standing()?;
+        let Comparison { current, mut pending } = self.comparison()?;
         let target = self.resolve(target)?;
         if target < current {
             return Err(Refusal::WrongWay(target, current));

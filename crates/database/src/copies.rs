@@ -57,7 +57,6 @@ pub(crate) async fn make(path: &Path) -> Result<PathBuf, OpenError> {
     std::fs::File::open(&partial).and_then(|file| file.sync_all()).map_err(refuse)?;
     std::fs::rename(&partial, &target).map_err(refuse)?;
     life::sync_folder(&target).map_err(refuse)?;
-    prune(path);
     Ok(target)
 }
 
@@ -83,17 +82,17 @@ async fn write(connection: &mut SqliteConnection, to: &Path) -> Result<(), sqlx:
 /// Removes copies, and logs that were set aside, beyond their number or age.
 pub(crate) fn prune(path: &Path) {
     let folder = life::folder_of(path);
-    let mut copies = files(&folder.join(FOLDER));
-    copies.retain(|(_, name)| {
-        name.extension().is_some_and(|ending| ENDING.ends_with(ending.to_str().unwrap_or("?")))
-    });
+    // A copy that a killed process left unfinished holds people's words too.
+    let (mut copies, unfinished): (Vec<_>, Vec<_>) = files(&folder.join(FOLDER))
+        .into_iter()
+        .partition(|(_, name)| name.extension().is_some_and(|ending| ending == "db"));
     copies.sort();
     let surplus = copies.len().saturating_sub(COPIES_MAX);
     let now = SystemTime::now();
     let old = |made: &SystemTime| now.duration_since(*made).is_ok_and(|age| age > AGE_MAX);
     let (surplus, kept) = copies.split_at(surplus);
     let aside = files(&folder.join(ASIDE));
-    let old = kept.iter().chain(&aside).filter(|(made, _)| old(made));
+    let old = kept.iter().chain(&unfinished).chain(&aside).filter(|(made, _)| old(made));
     for (_, file) in surplus.iter().chain(old) {
         match std::fs::remove_file(file) {
             Ok(()) => tracing::info!(file = %file.display(), "an old copy is removed"),

@@ -143,11 +143,6 @@ impl OpenError {
         }
     }
 
-    /// What the operator can do now.
-    pub fn remedy(&self) -> String {
-        self.remedies().0
-    }
-
     /// What the operator can do now: English, Japanese.
     pub fn remedies(&self) -> (String, String) {
         if let Self::InUse { service, .. } = self {

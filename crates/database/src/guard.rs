@@ -28,21 +28,21 @@ pub enum Exchanged {
 }
 
 impl Exchanged {
-    /// What the operator can do now, in English and Japanese.
-    pub fn remedy(self) -> &'static str {
+    /// What the operator can do now: English, Japanese.
+    pub fn remedies(self) -> (&'static str, &'static str) {
         match self {
-            Self::Swapped | Self::Overwritten => {
+            Self::Swapped | Self::Overwritten => (
                 "restart the service (its container): it then checks the file that is there now \
-                 and goes on with it; nothing is written until then / \
-                 サービス（コンテナ）を再起動してください。今あるファイルを確かめてから続けます。\
-                 それまでは何も書き込みません"
-            }
-            Self::Gone => {
+                 and goes on with it; nothing is written until then",
+                "サービス（コンテナ）を再起動してください。今あるファイルを確かめてから続けます。\
+                 それまでは何も書き込みません",
+            ),
+            Self::Gone => (
                 "put the file back, or put a backup in its place, and restart the service (its \
-                 container); nothing is written until then / \
-                 ファイルを戻すか、バックアップを置いてから、サービス（コンテナ）を再起動してください。\
-                 それまでは何も書き込みません"
-            }
+                 container); nothing is written until then",
+                "ファイルを戻すか、バックアップを置いてから、サービス（コンテナ）を再起動してください。\
+                 それまでは何も書き込みません",
+            ),
         }
     }
 }
@@ -174,13 +174,20 @@ pub(crate) async fn begin_life(
 ) -> Result<Vec<Life>, sqlx::Error> {
     let before = life_on_disk(path)?;
     let life = Life::begin();
+    // The log may still hold the mark of a life that never reached the header: it stays known.
+    let known = life::known(path)?.unwrap_or_default();
+    let mut lives = match known.iter().position(|known| *known == before) {
+        Some(reached) => known[reached..].to_vec(),
+        None => vec![before],
+    };
+    lives.push(life);
     // First beside the file, so that a crash in between leaves nothing that looks foreign.
-    life::write(path, &[before, life])?;
+    life::write(path, &lives)?;
     let mark = format!("PRAGMA user_version = {}; PRAGMA wal_checkpoint(PASSIVE)", life.in_use());
     sqlx::raw_sql(AssertSqlSafe(mark)).execute(writer).await?;
     // Where somebody reads an older state, the mark stays in the log for now.
     if life_on_disk(path)? != life {
-        return Ok(vec![before, life]);
+        return Ok(lives);
     }
     life::write(path, &[life])?;
     Ok(vec![life])

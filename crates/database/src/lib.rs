@@ -22,6 +22,8 @@ mod life;
 mod lock;
 mod log;
 mod open;
+#[cfg(feature = "rehearsal")]
+pub mod rehearsal;
 mod restored;
 mod revisions;
 

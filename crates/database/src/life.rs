@@ -52,8 +52,8 @@ pub(crate) fn path_of(path: &Path) -> PathBuf {
     beside(path, ".identity")
 }
 
-/// The lives in which the database at `path` may have been written last: one, or two after a crash
-/// in the moment between. `None` where no service of ours has had it in use yet.
+/// The lives in which the database at `path` may have been written last, oldest first: one, or
+/// several where the mark of a new one has not reached the header yet. `None` where no service of ours has had it in use yet.
 pub(crate) fn known(path: &Path) -> io::Result<Option<Vec<Life>>> {
     let text = match std::fs::read_to_string(path_of(path)) {
         Ok(text) => text,

@@ -93,9 +93,9 @@ async fn bring_up(
 ) -> Result<(), OpenError> {
     let applied = revisions::applied(writer).await;
     let applied = applied.map_err(|error| OpenError::unusable(path, &error))?;
-    let standing = revisions::compare(schema.migrations, &applied)
+    let comparison = revisions::compare(schema.migrations, &applied)
         .map_err(|mismatch| OpenError::mismatch(path, mismatch))?;
-    let current = standing.current;
+    let current = comparison.current;
     if current > revisions::head(schema.migrations) {
         tracing::info!(
             database.revision = current,
@@ -103,13 +103,13 @@ async fn bring_up(
             "the database is newer than this program, and works with it"
         );
     }
-    let Some(newest) = standing.pending.last().map(|revision| revision.version) else {
+    let Some(newest) = comparison.pending.last().map(|revision| revision.version) else {
         return Ok(());
     };
-    if !lock.is_alone() && !change::additive(&standing.pending, current) {
+    if !lock.is_alone() && !change::additive(&comparison.pending, current) {
         return Err(OpenError::InUse { path: path.to_owned(), service: schema.service });
     }
-    let copy = change::make(writer, path, schema, &Change::Upgrade(standing.pending)).await?;
+    let copy = change::make(writer, path, schema, &Change::Upgrade(comparison.pending)).await?;
     if let Some(copy) = copy {
         tracing::info!(
             from = current,

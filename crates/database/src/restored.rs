@@ -101,6 +101,8 @@ fn set_aside(file: &Path) -> io::Result<PathBuf> {
     std::fs::create_dir_all(&folder)?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let to = copies::free_name(&folder, &format!("{name}_{}", copies::stamp()), "");
+    // It is kept from now on, however long ago it was written.
+    std::fs::File::options().write(true).open(file)?.set_modified(std::time::SystemTime::now())?;
     std::fs::rename(file, &to)?;
     life::sync_folder(&to)?;
     life::sync_folder(file)?;
@@ -145,6 +147,8 @@ mod tests {
         // In the moment in which a life begins, the very first one too.
         assert_eq!(verdict(&file(OURS | 1), log(30), Some(&[OURS, 30])), FINE);
         assert_eq!(verdict(&file(0), log(30), Some(&[0, 30])), FINE);
+        // In the next such moment, where the mark of the life between never reached the header.
+        assert_eq!(verdict(&file(OURS | 1), log(30), Some(&[OURS, 30, 40])), FINE);
         // A file of before there were lives.
         assert_eq!(verdict(&file(0), log(0), None), FINE);
         assert_eq!(verdict(&file(0), log(None), None), FINE);

@@ -102,7 +102,7 @@ pub(crate) enum Mismatch {
 
 /// What a program has to do with a file it can work on.
 #[derive(Debug)]
-pub(crate) struct Standing<'a> {
+pub(crate) struct Comparison<'a> {
     /// The newest revision of the file; 0 for none.
     pub(crate) current: i64,
     /// What the program knows and the file does not have, oldest first.
@@ -123,7 +123,7 @@ pub(crate) fn head(known: &Migrator) -> i64 {
 pub(crate) fn compare<'a>(
     known: &'a Migrator,
     applied: &[Applied],
-) -> Result<Standing<'a>, Mismatch> {
+) -> Result<Comparison<'a>, Mismatch> {
     let current = applied.last().map(|revision| revision.version).unwrap_or_default();
     let program = head(known);
     let mut pending = Vec::new();
@@ -146,7 +146,7 @@ pub(crate) fn compare<'a>(
         Some(unfit) => {
             Err(Mismatch::Newer { database: current, program, release: unfit.release.clone() })
         }
-        None => Ok(Standing { current, pending }),
+        None => Ok(Comparison { current, pending }),
     }
 }
 
@@ -219,8 +219,8 @@ mod tests {
     fn what_is_missing_is_pending_and_what_is_missing_below_is_a_fault() {
         let three = program(3);
         let pending = |applied: &[(i64, i64)]| -> Vec<i64> {
-            let standing = compare(&three, &file(applied)).unwrap();
-            standing.pending.iter().map(|revision| revision.version).collect()
+            let comparison = compare(&three, &file(applied)).unwrap();
+            comparison.pending.iter().map(|revision| revision.version).collect()
         };
         assert_eq!(pending(&[]), [1, 2, 3]);
         assert_eq!(pending(&[(1, 1)]), [2, 3]);

@@ -36,19 +36,35 @@ impl StoreError {
         matches!(self, Self::Full(_) | Self::Disk(_) | Self::Busy(_) | Self::Exchanged(_))
     }
 
-    /// What the operator can do now.
-    pub fn remedy(&self) -> &'static str {
+    /// What the operator can do now: English, Japanese.
+    pub fn remedies(&self) -> (&'static str, &'static str) {
         match self {
-            Self::Full(_) => "free space on the disk that holds DATABASE_PATH; nothing is lost",
-            Self::Disk(_) => {
+            Self::Full(_) => (
+                "free space on the disk that holds DATABASE_PATH; nothing is lost",
+                "DATABASE_PATH のあるディスクの空きを増やしてください。失われたものはありません",
+            ),
+            Self::Disk(_) => (
                 "check that the disk of DATABASE_PATH is there, healthy and writable; nothing is \
-                 lost meanwhile"
+                 lost meanwhile",
+                "DATABASE_PATH のディスクがつながっていて書き込めるか確かめてください。\
+                 その間も失われるものはありません",
+            ),
+            Self::Busy(_) => (
+                "end the other process that holds DATABASE_PATH open for writing",
+                "DATABASE_PATH を書き込み用に開いている別のプロセスを終わらせてください",
+            ),
+            Self::Exchanged(how) => how.remedies(),
+            Self::Fenced => (
+                "none: the other process goes on with the turn",
+                "何もいりません。別のプロセスが続けています",
+            ),
+            Self::Closed => {
+                ("none: the service is stopping", "何もいりません。サービスが止まるところです")
             }
-            Self::Busy(_) => "end the other process that holds DATABASE_PATH open for writing",
-            Self::Exchanged(how) => how.remedy(),
-            Self::Fenced => "none: the other process goes on with the turn",
-            Self::Closed => "none: the service is stopping",
-            Self::Refused(_) => "read the service's log; if the file is damaged, restore a backup",
+            Self::Refused(_) => (
+                "read the service's log; if the file is damaged, restore a backup",
+                "サービスのログを見てください。ファイルが壊れているときは、バックアップから戻してください",
+            ),
         }
     }
 }

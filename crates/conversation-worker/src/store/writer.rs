@@ -359,7 +359,7 @@ fn report(trouble: &watch::Sender<Option<StoreError>>, failure: Option<StoreErro
     trouble.send_if_modified(|current| {
         let changed = current.is_some() != failure.is_some();
         if let (true, Some(error)) = (changed, &failure) {
-            tracing::error!(%error, remedy = error.remedy(), "nothing can be written");
+            tracing::error!(%error, remedy = error.remedies().0, "nothing can be written");
         } else if changed {
             tracing::info!("writing works again");
         }

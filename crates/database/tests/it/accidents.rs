@@ -46,6 +46,53 @@ async fn a_power_cut_alone_loses_nothing() {
     close(opened).await;
 }
 
+/// While a reader holds an older state, no checkpoint brings a new life's mark into the file: two
+/// such beginnings and a power cut in the third must not make the log a stranger.
+#[tokio::test]
+async fn a_power_cut_loses_nothing_after_lives_that_never_reached_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("alive").join("x.db");
+    let mut opened = open(&path, &program(1)).await.unwrap();
+    say(&mut opened.writer, 0..300, "old").await;
+    sql(&mut opened.writer, "PRAGMA wal_checkpoint(TRUNCATE)").await;
+    let mut reader = stock(&path).await;
+    sql(&mut reader, "BEGIN; SELECT count(*) FROM words").await;
+    opened.guard.renew(&mut opened.writer).await.unwrap();
+    say(&mut opened.writer, 300..310, "new").await;
+    // The third life is written down beside the file, and then the power goes.
+    let identity = path.with_file_name("x.db.identity");
+    let log = std::fs::read(path.with_file_name("x.db-wal")).unwrap();
+    opened.guard.renew(&mut opened.writer).await.unwrap();
+    let left = after_a_power_cut(&path, &folder.path().join("dead"));
+    std::fs::write(left.with_file_name("x.db-wal"), log).unwrap();
+    let lives = std::fs::read_to_string(&identity).unwrap();
+    assert_eq!(lives.lines().filter(|line| line.parse::<u32>().is_ok()).count(), 3, "{lives}");
+    sql(&mut reader, "COMMIT").await;
+    leave(reader).await;
+    close(opened).await;
+
+    let mut again = open(&left, &program(1)).await.unwrap();
+    assert_eq!(count(&mut again.writer, "new").await, 10);
+    assert_eq!(count(&mut again.writer, "old").await, 300);
+    close(again).await;
+    assert!(!left.with_file_name("set-aside").exists());
+}
+
+/// A look with the operator's tool after a crash is the last to close the file, and removes the
+/// log: the next start must not take that for a copy without its log.
+#[tokio::test]
+async fn a_look_after_a_power_cut_leaves_nothing_to_wonder_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _) = power_cut(folder.path()).await;
+    migrated(&program(1), &path, "current").await;
+    assert!(!path.with_file_name("x.db-wal").exists());
+    let looked = migrated(&program(1), &path, "current").await;
+    assert_eq!(looked["notes"], serde_json::json!([]), "{looked}");
+    let mut opened = open(&path, &program(1)).await.unwrap();
+    assert_eq!(count(&mut opened.writer, "last").await, 300);
+    close(opened).await;
+}
+
 /// The seed's way to restore: `cp backup data/x.db`, then a restart.
 #[tokio::test]
 async fn a_backup_copied_over_a_dead_file_is_not_mixed_with_its_log() {

@@ -127,6 +127,50 @@ async fn a_revision_that_fails_half_way_changes_nothing() {
     close(opened).await;
 }
 
+/// A service that is started again and again on a revision that fails.
+#[tokio::test]
+async fn a_revision_that_fails_pushes_out_no_copy_of_an_earlier_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    with_words(&path, 1).await;
+    close(open(&path, &program(2)).await.unwrap()).await;
+    let before = copies(&path);
+    assert_eq!(before.len(), 1);
+    for _start in 0..4 {
+        assert!(open(&path, &program(4)).await.is_err());
+    }
+    assert_eq!(copies(&path), before);
+}
+
+#[tokio::test]
+async fn what_a_killed_copy_left_is_removed_with_time_and_what_was_set_aside_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    with_words(&path, 1).await;
+    let age = |file: &Path, days: u64| {
+        let then = SystemTime::now() - Duration::from_hours(days * 24);
+        std::fs::File::options().write(true).open(file).unwrap().set_modified(then).unwrap();
+    };
+    let copies_of = path.with_file_name("before-migration");
+    std::fs::create_dir_all(&copies_of).unwrap();
+    let [old, new] = ["old", "new"].map(|name| copies_of.join(name).with_extension("partial"));
+    for (file, days) in [(&old, 20), (&new, 1)] {
+        std::fs::write(file, "words").unwrap();
+        age(file, days);
+    }
+    // A log of another file, which nobody has touched for long.
+    let other = folder.path().join("other.db");
+    let mut log = stock(&other).await;
+    sql(&mut log, "CREATE TABLE t (a); INSERT INTO t VALUES (1)").await;
+    std::fs::copy(other.with_file_name("other.db-wal"), path.with_file_name("x.db-wal")).unwrap();
+    leave(log).await;
+    age(&path.with_file_name("x.db-wal"), 30);
+    close(open(&path, &program(1)).await.unwrap()).await;
+    assert!(!old.exists() && new.exists());
+    let aside = std::fs::read_dir(path.with_file_name("set-aside")).unwrap().count();
+    assert_eq!(aside, 1, "set aside a moment ago, it stays for its time");
+}
+
 /// N works on the tables of N + 1, and N + 1 on those of N: so that either may be put back.
 #[tokio::test]
 async fn a_program_and_the_one_before_it_work_on_the_same_tables() {
@@ -171,7 +215,7 @@ async fn a_database_that_is_too_new_is_refused_by_both_numbers_and_untouched() {
         for part in ["0003", &format!("{older:04}"), "release 1.2.3"] {
             assert!(text.contains(part), "{text}");
         }
-        assert!(error.remedy().contains("migrate downgrade"));
+        assert!(error.remedies().0.contains("migrate downgrade"));
     }
     assert_eq!(std::fs::read(&path).unwrap(), before);
     // The remedy: the newer program takes its revision back, and the older one starts.

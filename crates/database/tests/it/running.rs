@@ -29,7 +29,7 @@ async fn a_backup_copied_over_a_running_file_is_noticed_and_not_written_over() {
     running.guard.check().unwrap();
     std::fs::copy(&saved, &path).unwrap();
     assert_eq!(running.guard.check(), Err(Exchanged::Overwritten));
-    assert!(running.guard.check().unwrap_err().remedy().contains("restart"));
+    assert!(running.guard.check().unwrap_err().remedies().0.contains("restart"));
 
     // `docker restart`: the service closes as it always does.
     running.guard.close(running.writer).await.unwrap();
