@@ -6,9 +6,9 @@ use std::process::Output;
 use contracts::status::ShardState;
 use conversation_worker::store::{OpenError, SCHEMA, Store, Tidy};
 use database::Schema;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use database::rehearsal::next_release;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
 use crate::house::worker::get;
 use crate::house::{House, Question, eventually};
@@ -23,18 +23,6 @@ const ADDITIVE_BACK: &str =
 /// The release after this one, where it cannot go together with ours.
 const BREAKING: &str = "ALTER TABLE turns RENAME COLUMN state TO condition;";
 const BREAKING_BACK: &str = "ALTER TABLE turns RENAME COLUMN condition TO state;";
-
-fn next_release(up: &'static str, down: &'static str) -> Schema {
-    let newest = SCHEMA.migrations.iter().map(|revision| revision.version).max().unwrap();
-    let revision = |kind, sql: &'static str| {
-        Migration::new(newest + 1, "of the next release".into(), kind, sql.into_sql_str(), false)
-    };
-    let next =
-        [revision(MigrationType::ReversibleUp, up), revision(MigrationType::ReversibleDown, down)];
-    let all = SCHEMA.migrations.iter().cloned().chain(next).collect();
-    let migrations = Box::leak(Box::new(Migrator::with_migrations(all)));
-    Schema { release: "99.0.0", migrations, ..SCHEMA }
-}
 
 async fn migrate(schema: &Schema, path: &Path, line: &str) -> String {
     let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
@@ -93,7 +81,7 @@ async fn every_revision_has_a_way_back_that_says_what_it_loses() {
 async fn the_worker_answers_on_the_tables_of_the_next_release() {
     let house = House::build().await;
     let path = house.database_path();
-    let next = next_release(ADDITIVE, ADDITIVE_BACK);
+    let next = next_release(&SCHEMA, ADDITIVE, ADDITIVE_BACK);
     let worker = house.worker().await;
     house.ask(&Question::mention("before the update")).await;
     worker.stop().await;
@@ -131,7 +119,7 @@ async fn a_database_that_is_too_new_keeps_the_worker_from_starting() {
     let house = House::build().await;
     let path = house.database_path();
     Store::open(&path).await.unwrap().close().await;
-    let next = next_release(BREAKING, BREAKING_BACK);
+    let next = next_release(&SCHEMA, BREAKING, BREAKING_BACK);
     migrate(&next, &path, "upgrade head").await;
     let error = Store::open(&path).await.err().unwrap();
     assert!(matches!(error, OpenError::Newer { .. }), "{error}");
@@ -180,6 +168,27 @@ async fn the_operator_migrates_by_the_worker_s_own_program() {
     let help = command(&house, "--help").await;
     let help = String::from_utf8(help.stdout).unwrap();
     assert!(help.contains("conversation-worker migrate downgrade -1|<revision>|base"), "{help}");
+}
+
+/// The file of settings may be what says which database is meant.
+#[tokio::test]
+async fn a_command_over_settings_that_cannot_be_read_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("settings.toml");
+    std::fs::write(&settings, "database_path = [").unwrap();
+    let path = folder.path().join("x.db");
+    let refused = tokio::process::Command::new(env!("CARGO_BIN_EXE_conversation-worker"))
+        .args(["migrate", "upgrade", "head"])
+        .env_clear()
+        .env("KOTONOHA_CONFIG", &settings)
+        .env("DATABASE_PATH", &path)
+        .output()
+        .await
+        .unwrap();
+    let complaint = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(64), "{complaint}");
+    assert!(complaint.contains("settings.toml"), "{complaint}");
+    assert!(!path.exists(), "nothing was carried out");
 }
 
 /// The seed's restore, `cp` and a restart, done to a worker that runs.
@@ -241,7 +250,7 @@ async fn a_store_writes_nothing_into_a_file_that_was_swapped() {
     let bytes = std::fs::read(&other).unwrap();
     std::fs::rename(&other, &path).unwrap();
     let refused = store.write(Tidy { now_unix_ms: 2 }).await.unwrap_err();
-    assert!(refused.is_transient() && refused.remedy().contains("restart"), "{refused}");
+    assert!(refused.is_transient() && refused.remedies().0.contains("restart"), "{refused}");
     store.close().await;
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
 }

@@ -6,28 +6,15 @@ use std::time::Duration;
 
 use conversation_worker::store::SCHEMA;
 use database::Schema;
+use database::rehearsal::next_release;
 use serde_json::{Value, json};
-use sqlx::SqlSafeStr as _;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
 use system_tests::{House, Options, SmallDisk};
 
 use crate::settled;
 
-/// The revisions of a release after this one; there is none yet, so they stand here.
-fn next_release(up: &'static str, down: &'static str) -> Schema {
-    let newest = SCHEMA.migrations.iter().map(|revision| revision.version).max().unwrap_or(0);
-    let revision = |kind, sql: &'static str| {
-        Migration::new(newest + 1, "of the next release".into(), kind, sql.into_sql_str(), false)
-    };
-    let next =
-        [revision(MigrationType::ReversibleUp, up), revision(MigrationType::ReversibleDown, down)];
-    let all = SCHEMA.migrations.iter().cloned().chain(next).collect();
-    let migrations = Box::leak(Box::new(Migrator::with_migrations(all)));
-    Schema { release: "99.0.0", migrations, ..SCHEMA }
-}
-
 fn additive() -> Schema {
     next_release(
+        &SCHEMA,
         "-- compatible-with: 1\nALTER TABLE turns ADD COLUMN mood TEXT;",
         "ALTER TABLE turns DROP COLUMN mood;",
     )
@@ -35,6 +22,7 @@ fn additive() -> Schema {
 
 fn breaking() -> Schema {
     next_release(
+        &SCHEMA,
         "ALTER TABLE turns RENAME COLUMN state TO condition;",
         "ALTER TABLE turns RENAME COLUMN condition TO state;",
     )
