@@ -45,15 +45,6 @@ pub enum Finding {
     Warning(Fault),
 }
 
-impl Finding {
-    /// The words, whatever they weigh.
-    pub fn fault(&self) -> &Fault {
-        match self {
-            Self::Fault(fault) | Self::Warning(fault) => fault,
-        }
-    }
-}
-
 /// How well a part of the surroundings serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {

@@ -120,11 +120,13 @@ fn obey(
     words: &[String],
 ) -> ExitCode {
     let mut reader = Reader::new(Source::from_environment());
+    // A command carried out over settings that were not read would do something else.
+    if reader.has_faults() {
+        return refuse(service, &reader.faults());
+    }
     let answer = run(&mut reader, words);
-    if reader.has_faults()
-        && let Err(faults) = reader.finish(Some(()))
-    {
-        return refuse(service, &faults);
+    if reader.has_faults() {
+        return refuse(service, &reader.faults());
     }
     if !answer.complaint.is_empty() {
         complain(service, &answer.complaint);

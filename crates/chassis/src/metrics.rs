@@ -83,6 +83,10 @@ fn describe() {
     metrics::describe_counter!("panics", "Panics since the start; each is a bug.");
     metrics::describe_counter!("log_lines", "Log lines by level.");
     metrics::describe_counter!("log_lines_lost", "Log lines that found no room or no disk.");
+    metrics::describe_gauge!(
+        "clock_ahead_seconds",
+        "How far the clock is ahead of the servers' time."
+    );
 }
 
 fn build_info(service: ServiceInfo) -> String {

@@ -26,7 +26,7 @@ pub use file::{FilePlan, LogFile};
 pub use level::LevelSwitch;
 pub use redact::redact_text;
 
-use crate::check::{self, Verdict};
+use crate::check;
 use crate::lifecycle::ServiceInfo;
 use crate::settings::{Faults, TimeZone};
 use layer::{LogLayer, Output};
@@ -56,10 +56,8 @@ impl From<LogError> for Faults {
             LogError::Directory(faults) => faults,
             LogError::Thread(error) => {
                 match check::engine::judge_thread(&error, crate::settings::is_contained()) {
-                    Some(Verdict::Unfit { problem, remedy }) => {
-                        Self::one("Docker", problem, remedy)
-                    }
-                    _ => Self::one(
+                    Some((problem, remedy)) => Self::one("Docker", problem, remedy),
+                    None => Self::one(
                         "log",
                         (
                             format!("has no thread to be written by: {error}"),

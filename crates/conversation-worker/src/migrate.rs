@@ -10,6 +10,10 @@ pub const COMMAND: Command = Command { name: "migrate", usage: database::USAGE, 
 
 fn run(reader: &mut Reader, words: &[String]) -> Answer {
     let path = config::database(reader);
+    if reader.has_faults() {
+        // Which database is meant was not understood; the caller says why.
+        return Answer { out: String::new(), complaint: String::new(), code: 64 };
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -7,61 +7,23 @@
 use std::io;
 
 use super::Verdict;
+use crate::words::Words;
 
 /// The oldest kernel Docker Engine 20.10 supports.
 const KERNEL_MIN: (u32, u32) = (3, 10);
 
-/// The version of control groups that limit a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cgroup {
-    /// The older hierarchies, as many NAS kernels have them.
-    V1,
-    /// The unified hierarchy.
-    V2,
-    /// None to be seen.
-    None,
+/// The kernel's release as `uname -r` gives it.
+pub fn kernel() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
 }
 
-/// What can be seen of the machine beneath.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Engine {
-    /// The kernel's release as `uname -r` gives it.
-    pub kernel: String,
-    /// The control groups.
-    pub cgroup: Cgroup,
-    /// The limit on this container's memory in bytes, where there is one.
-    pub memory_bytes_max: Option<u64>,
-}
-
-impl Engine {
-    /// Looks at the machine.
-    pub fn look() -> Self {
-        let read = |path: &str| std::fs::read_to_string(path).ok();
-        let limit = read("/sys/fs/cgroup/memory.max")
-            .or_else(|| read("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-            .and_then(|text| text.trim().parse().ok())
-            // The older hierarchy writes "no limit" as nearly the largest number there is.
-            .filter(|bytes| *bytes < u64::MAX / 4);
-        let exists = |path: &str| std::path::Path::new(path).exists();
-        let cgroup = if exists("/sys/fs/cgroup/cgroup.controllers") {
-            Cgroup::V2
-        } else if exists("/sys/fs/cgroup/memory") {
-            Cgroup::V1
-        } else {
-            Cgroup::None
-        };
-        let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
-        Self { kernel, cgroup, memory_bytes_max: limit }
-    }
-}
-
-/// Whether we can work on `engine`.
-pub fn judge(engine: &Engine) -> Verdict {
-    match kernel_version(&engine.kernel) {
+/// Whether we can work on a kernel of this release.
+pub fn judge(kernel: &str) -> Verdict {
+    match kernel_version(kernel) {
         Some(version) if version < KERNEL_MIN => Verdict::Unfit {
             problem: (
-                format!("{} is too old: 3.10 or later is needed", engine.kernel),
-                format!("{} は古すぎます。3.10 以降が必要です", engine.kernel),
+                format!("{kernel} is too old: 3.10 or later is needed"),
+                format!("{kernel} は古すぎます。3.10 以降が必要です"),
             )
                 .into(),
             remedy: (
@@ -76,23 +38,20 @@ pub fn judge(engine: &Engine) -> Verdict {
     }
 }
 
-/// What it means that a thread could not be started; `None` where the engine is not to blame.
-pub fn judge_thread(error: &io::Error, contained: bool) -> Option<Verdict> {
+/// Problem and remedy where a thread could not be started; `None` where the engine is not to blame.
+pub fn judge_thread(error: &io::Error, contained: bool) -> Option<(Words, Words)> {
     if !contained || error.kind() != io::ErrorKind::PermissionDenied {
         return None;
     }
-    Some(Verdict::Unfit {
-        problem: (
-            "is too old: it refuses to let a program start a thread (clone3)",
-            "が古すぎます。プログラムがスレッドを作れません(clone3)",
-        )
-            .into(),
-        remedy: (
-            "update the container package of the NAS to Docker Engine 20.10.10 or later",
-            "NAS のコンテナのパッケージを、Docker Engine 20.10.10 以降に更新してください",
-        )
-            .into(),
-    })
+    let problem = (
+        "is too old: it refuses to let a program start a thread (clone3)",
+        "が古すぎます。プログラムがスレッドを作れません(clone3)",
+    );
+    let remedy = (
+        "update the container package of the NAS to Docker Engine 20.10.10 or later",
+        "NAS のコンテナのパッケージを、Docker Engine 20.10.10 以降に更新してください",
+    );
+    Some((problem.into(), remedy.into()))
 }
 
 /// `4.4.302+` is (4, 4); `None` for what does not begin like a version.
@@ -105,17 +64,13 @@ fn kernel_version(release: &str) -> Option<(u32, u32)> {
 mod tests {
     use super::*;
 
-    fn on(kernel: &str) -> Verdict {
-        judge(&Engine { kernel: kernel.to_owned(), cgroup: Cgroup::V1, memory_bytes_max: None })
-    }
-
     #[test]
     fn kernels_of_nas_systems_in_use_are_taken_and_older_ones_named() {
         for kernel in ["3.10.108", "4.4.302+", "5.10.55+", "6.1.0-13-amd64", "6.6-rc1", "odd"] {
-            assert_eq!(on(kernel), Verdict::Fit, "{kernel}");
+            assert_eq!(judge(kernel), Verdict::Fit, "{kernel}");
         }
         for kernel in ["3.2.40", "2.6.32"] {
-            let Verdict::Unfit { problem, remedy } = on(kernel) else { panic!("{kernel}") };
+            let Verdict::Unfit { problem, remedy } = judge(kernel) else { panic!("{kernel}") };
             assert!(problem.contains(kernel) && problem.contains("古すぎます"), "{problem}");
             assert!(remedy.contains("20.10.10"), "{remedy}");
         }
@@ -132,7 +87,6 @@ mod tests {
 
     #[test]
     fn this_machine_can_be_looked_at() {
-        let engine = Engine::look();
-        assert_eq!(judge(&engine), Verdict::Fit, "{engine:?}");
+        assert_eq!(judge(&kernel()), Verdict::Fit, "{}", kernel());
     }
 }

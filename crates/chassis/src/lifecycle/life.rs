@@ -82,7 +82,7 @@ fn joined(before: Option<Faults>, faults: Faults) -> Faults {
 /// Looks at what every service stands on and at what this one said it needs.
 fn examine(reader: &mut Reader) {
     let machine = [
-        check::engine::judge(&check::engine::Engine::look()).about("Linux kernel"),
+        check::engine::judge(&check::engine::kernel()).about("Linux kernel"),
         check::clock::judge_alone(jiff::Timestamp::now()).about("clock"),
     ];
     for finding in machine.into_iter().flatten() {

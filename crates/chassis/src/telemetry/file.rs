@@ -62,6 +62,8 @@ pub struct LogFile {
     /// The day on which the file was begun: its first moment and the first of the next.
     day: (Timestamp, Timestamp),
     rotation_failed: Option<Instant>,
+    /// Whether what came before was not looked at yet.
+    untidy: bool,
     now: Clock,
 }
 
@@ -97,12 +99,15 @@ impl LogFile {
         let path = shelf.current();
         let day = day_of(now(), &plan.zone);
         let (file, bytes, rotation_failed) = (None, 0, None);
-        let mut log = Self { plan, claim, path, shelf, file, bytes, day, rotation_failed, now };
+        // What came before is put in order with the first line: packing takes a while, and what it
+        // has to say needs the log.
+        let untidy = true;
+        let mut log =
+            Self { plan, claim, path, shelf, file, bytes, day, rotation_failed, untidy, now };
         match log.reopen() {
             Err(error) if !is_full(&error) => return Err(error),
             _ => {}
         }
-        log.tidy();
         Ok(log)
     }
 
@@ -204,6 +209,9 @@ impl Write for LogFile {
         let length = line.len() as u64;
         if self.file.is_none() {
             self.reopen()?;
+        }
+        if std::mem::take(&mut self.untidy) {
+            self.tidy();
         }
         self.rotate_when_due(length)?;
         let Some(file) = &mut self.file else { return Err(io::ErrorKind::NotConnected.into()) };

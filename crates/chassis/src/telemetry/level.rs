@@ -44,7 +44,8 @@ impl LevelSwitch {
     /// environment wins there as ever, and a file that is wrong changes nothing.
     pub(crate) async fn follow(self, path: PathBuf, now: LogLevel, shutdown: CancellationToken) {
         let mut current = now;
-        let mut seen = stamp(&path);
+        // What was saved since the start read it must not be missed.
+        let mut seen = None;
         let mut interval = tokio::time::interval(LOOK_EVERY);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while shutdown.run_until_cancelled(interval.tick()).await.is_some() {

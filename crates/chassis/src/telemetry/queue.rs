@@ -114,10 +114,13 @@ impl Shared {
                 (Some(error), false) => {
                     tracing::error!(%error, "log {} cannot be written, lines are lost", self.name);
                 }
-                (None, true) => tracing::info!("log {} can be written again", self.name),
+                // After an hour of silence nothing was written, which tells nothing.
+                (None, true) if !lines.is_empty() => {
+                    tracing::info!("log {} can be written again", self.name);
+                }
                 _ => {}
             }
-            failing = error.is_some();
+            failing = error.is_some() || (failing && lines.is_empty());
         }
     }
 

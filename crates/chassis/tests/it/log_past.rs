@@ -172,9 +172,9 @@ fn what_a_second_process_left_is_archived_by_the_one_that_stays() {
     let left = folder.path().join("s-2.log");
     let long_ago: Timestamp = "2026-10-01T00:00:00Z".parse().unwrap();
     File::options().write(true).open(&left).unwrap().set_modified(long_ago.into()).unwrap();
-    drop(LogFile::open_at(plan(folder.path(), 1000, 5), || {
-        "2026-11-22T00:00:00Z".parse().unwrap()
-    }));
+    let now = || "2026-11-22T00:00:00Z".parse().unwrap();
+    let mut third = LogFile::open_at(plan(folder.path(), 1000, 5), now).unwrap();
+    third.write_all(b"afterwards\n").unwrap();
     assert!(!left.exists());
     let expected = ("s-2-2026-10.log.gz".to_owned(), "during the update\n".to_owned());
     assert_eq!(archive(folder.path()), [expected]);

@@ -73,8 +73,10 @@ impl Shelf {
     /// Finishes what was left half done, and lets go of what is too much or too old.
     pub(super) fn tidy(&self, now: Timestamp) -> io::Result<()> {
         self.remove_unfinished()?;
-        self.archive.recover()?;
+        // First what makes room, then what needs it.
         self.drop_excess()?;
+        self.archive.drop_excess()?;
+        self.archive.recover()?;
         self.archive_old(now)?;
         self.archive.drop_excess()
     }
