@@ -52,16 +52,6 @@ impl Grounds {
         }
     }
 
-    /// Waits until the connection, or what is known of the streams, is another.
-    pub async fn changed(&mut self) {
-        let mut connection = self.bus.connection();
-        connection.mark_unchanged();
-        tokio::select! {
-            _ = connection.changed() => {}
-            _ = self.presence.changed() => {}
-        }
-    }
-
     /// Waits until everything is there.
     pub async fn wait_whole(&self) {
         let mut presence = self.presence.clone();
@@ -130,8 +120,8 @@ impl Bus {
             let whole = found == Presence::Whole;
             sender.send_if_modified(|presence| note(presence, found));
             if whole {
-                let lost = connection.wait_for(|state| *state != Connection::Connected).await;
-                if lost.is_err() {
+                // Any change since the look above, even one that is over, is reason to look again.
+                if connection.changed().await.is_err() {
                     return;
                 }
             } else {

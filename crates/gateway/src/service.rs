@@ -101,20 +101,20 @@ pub async fn serve(parts: Parts, config: Config) -> anyhow::Result<()> {
 }
 
 /// Says how the bus is from the first moment on: without it nothing else begins.
-async fn watch_bus(bus: Bus, mut grounds: Grounds, checks: Checks) {
+async fn watch_bus(bus: Bus, grounds: Grounds, checks: Checks) {
     // A start is no failure: the first connection takes a moment.
     if tokio::time::timeout(STARTING, bus.wait_connected()).await.is_err() {
         tracing::debug!("nats-server is not reached yet");
     }
     loop {
         checks.bus(&grounds.standing());
-        grounds.changed().await;
+        // Why it is away, and that it stores nothing, change without a word of the connection.
+        tokio::time::sleep(status::LOOK_EVERY).await;
     }
 }
 
 /// What everything else needs.
 struct Ground {
-    grounds: Grounds,
     sessions: Bucket,
     settings: Bucket,
     turns: Bucket,
@@ -137,7 +137,6 @@ impl Ground {
     async fn try_reach(bus: &Bus, grounds: &Grounds) -> Result<Self, bus::BusError> {
         grounds.wait_whole().await;
         Ok(Self {
-            grounds: grounds.clone(),
             sessions: bus.bucket(stream::GATEWAY_SESSIONS.name).await?,
             settings: bus.bucket(stream::SETTINGS.name).await?,
             turns: bus.bucket(stream::TURNS.name).await?,
@@ -246,7 +245,6 @@ impl Gateway {
         let (shards, reports) = start_shards(&wiring, layout, &changed);
         let watched = Watched {
             bus: self.parts.bus.clone(),
-            grounds: self.ground.grounds.clone(),
             reports,
             gate,
             rest: self.rest.clone(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bus::{Bus, Grounds, Standing};
+use bus::{Bus, Standing};
 use chassis::{Check, Health, Outcome};
 use contracts::status::{GatewayStatus, STATUS_EVERY_SECONDS, ShardState};
 use contracts::{envelope, subject};
@@ -17,7 +17,8 @@ use crate::outbound::Sender;
 use crate::rest::Rest;
 use crate::session::{Gate, Refusal, Report, Snapshot};
 
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often things are looked at that say nothing of themselves.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// When the status is said again: a little early, since we look only once a second.
 const SPEAK_AFTER: Duration = Duration::from_millis(STATUS_EVERY_SECONDS * 1_000 - 500);
 /// How long a session may be away before that counts as a failure: a resume takes a moment.
@@ -60,8 +61,6 @@ impl Checks {
 pub(crate) struct Watched {
     /// The bus.
     pub bus: Bus,
-    /// Whether it has what we need.
-    pub grounds: Grounds,
     /// The shards' words on themselves.
     pub reports: Vec<Report>,
     /// Counts logins.
@@ -97,8 +96,7 @@ pub(crate) async fn watch(watched: Watched, checks: Checks, stop: CancellationTo
             () = asked(questions.as_mut()) => spoken = None,
         }
         let snapshots: Vec<Snapshot> = watched.reports.iter().map(Report::snapshot).collect();
-        checks.bus(&watched.grounds.standing());
-        if !snapshots.iter().all(is_starting) {
+        if snapshots.is_empty() || !snapshots.iter().all(is_starting) {
             checks.discord.set(discord(&snapshots));
         }
         checks.sender.set(sender(&watched));
@@ -233,8 +231,15 @@ fn sender(watched: &Watched) -> Outcome {
     if let Some(until) = watched.rest.paused_until() {
         let minutes = until.saturating_duration_since(Instant::now()).as_secs().div_ceil(60);
         return Outcome::failing(
-            format!(
-                "Discord refused too many requests in ten minutes; nothing is sent for {minutes} min, to avoid a ban"
+            (
+                format!(
+                    "Discord refused too many requests in ten minutes; nothing is sent for \
+                     {minutes} min, to avoid a ban"
+                ),
+                format!(
+                    "Discord に拒否された要求が 10 分間に多すぎました。利用停止を避けるため、あと \
+                     {minutes} 分は何も送りません"
+                ),
             ),
             (
                 "give the bot the permissions it lacks in its channels; sending goes on by itself",
