@@ -69,14 +69,19 @@ impl Folder {
 
     /// Opens a folder in it, which is made first where it is missing: true where it was.
     pub(crate) fn make(&self, name: &str, mode: u32) -> Result<(Self, bool), Errno> {
-        match rustix::fs::mkdirat(&self.descriptor, name, Mode::from_raw_mode(mode)) {
+        // First, because a read-only disk refuses to make even a folder that is there.
+        match self.enter(name) {
+            Ok(folder) => return Ok((folder, false)),
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error),
+        }
+        let made = self.with_writing(|| {
+            rustix::fs::mkdirat(&self.descriptor, name, Mode::from_raw_mode(mode))
+        })?;
+        match made {
             Ok(()) => Ok((self.enter(name)?, true)),
             Err(Errno::EXIST) => Ok((self.enter(name)?, false)),
-            // A read-only disk says so even of a folder that is there.
-            Err(error) => match self.enter(name) {
-                Ok(folder) => Ok((folder, false)),
-                Err(_not_there) => Err(error),
-            },
+            Err(error) => Err(error),
         }
     }
 
@@ -170,12 +175,17 @@ impl Folder {
         (owner, mode): (Owner, u32),
         replace: bool,
     ) -> Result<bool, Errno> {
+        self.with_writing(|| self.write_beside(name, text, (owner, mode), replace))?
+    }
+
+    /// Does something while we may write into the folder, and leaves its mode as it was.
+    fn with_writing<T>(&self, work: impl FnOnce() -> T) -> Result<T, Errno> {
         let lent = self.lend_writing()?;
-        let outcome = self.write_beside(name, text, (owner, mode), replace);
+        let outcome = work();
         if let Some(before) = lent {
             self.set_mode(before)?;
         }
-        outcome
+        Ok(outcome)
     }
 
     /// Root writes anywhere; anyone else who owns a folder without the right to write must lend

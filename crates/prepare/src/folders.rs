@@ -168,7 +168,7 @@ fn usable(mode: u32, folder: bool) -> u32 {
 }
 
 /// Why something below our folders is left alone.
-fn not_ours(stat: &Stat, disk: u64, depth: usize, owner: Owner) -> Option<crate::report::Words> {
+fn not_ours(stat: &Stat, disk: u64, depth: usize, owner: Owner) -> Option<chassis::Words> {
     if stat.st_dev != disk && kind(stat) == FileType::Directory {
         return Some(words("is another disk mounted here", "は、ここにつながれた別のディスクです"));
     }

@@ -3,26 +3,12 @@
 use std::fmt;
 use std::path::Path;
 
+use chassis::Words;
 use rustix::io::Errno;
 
-/// A sentence in both languages.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Words {
-    /// In English.
-    pub english: String,
-    /// In Japanese.
-    pub japanese: String,
-}
-
 /// A sentence in English and in Japanese.
-pub fn words(english: impl Into<String>, japanese: impl Into<String>) -> Words {
-    Words { english: english.into(), japanese: japanese.into() }
-}
-
-impl fmt::Display for Words {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} / {}", self.english, self.japanese)
-    }
+pub(crate) fn words(english: impl Into<String>, japanese: impl Into<String>) -> Words {
+    (english.into(), japanese.into()).into()
 }
 
 /// One thing that was met, and what a person can do about it.
@@ -39,10 +25,10 @@ pub struct Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (problem, remedy) = (&self.problem, &self.remedy);
-        writeln!(formatter, "{} {}", self.place, problem.english)?;
-        writeln!(formatter, "     remedy: {}", remedy.english)?;
-        writeln!(formatter, "     {}: {}", self.place, problem.japanese)?;
-        write!(formatter, "     対処: {}", remedy.japanese)
+        writeln!(formatter, "{} {}", self.place, problem.english())?;
+        writeln!(formatter, "     remedy: {}", remedy.english())?;
+        writeln!(formatter, "     {}: {}", self.place, problem.japanese().unwrap_or_default())?;
+        write!(formatter, "     対処: {}", remedy.japanese().unwrap_or_default())
     }
 }
 

@@ -1,5 +1,7 @@
 //! The program itself: exit codes and words.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -51,6 +53,33 @@ fn folders_end_with_0_or_with_73_and_never_show_a_secret() {
     let (code, text) = folders(&root.path().join("not-there"));
     assert_eq!(code, 73);
     assert!(text.contains("not-there"), "{text}");
+}
+
+/// Nobody but root may write into a folder without the right to; its owner has to lend it.
+#[test]
+fn whoever_is_not_root_prepares_folders_of_their_own() {
+    let root = tempfile::tempdir().unwrap();
+    // Where the tests were built may be closed to others.
+    let program = root.path().join("prepare");
+    std::fs::copy(env!("CARGO_BIN_EXE_prepare"), &program).unwrap();
+    let house = root.path().join("house");
+    std::fs::create_dir(&house).unwrap();
+    let mut prepare = Command::new(&program);
+    prepare.arg("folders").env_clear().env("PREPARE_ROOT", &house);
+    if rustix::process::geteuid().is_root() {
+        for path in [root.path(), &house] {
+            std::os::unix::fs::chown(path, Some(1000), Some(1000)).unwrap();
+        }
+        prepare.env("PREPARE_OWNER", "1000:1000").uid(1000).gid(1000);
+    } else {
+        prepare.env("PREPARE_OWNER", owner());
+    }
+    let output = prepare.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    assert!(house.join("data/secrets/gateway").is_dir());
+    let mode = house.join("data/secrets").metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o222, 0, "nobody may write there afterwards either");
 }
 
 #[tokio::test(flavor = "multi_thread")]
