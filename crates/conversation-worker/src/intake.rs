@@ -18,7 +18,7 @@ use crate::store::{Cursor, Effect, Ingest, IngestAndBegin, Ingested, Store, Stor
 use change::Change;
 
 /// The name of our consumers and dead letters.
-pub const CONSUMER: &str = "conversation-worker";
+pub const CONSUMER: &str = contracts::access::WORKER_DURABLE;
 const BATCH_MAX: usize = 256;
 const IN_FLIGHT_MAX: usize = 1024;
 const ACK_WAIT: Duration = Duration::from_secs(30);
@@ -149,7 +149,7 @@ impl Intake {
                     if !warned {
                         tracing::error!(
                             %error,
-                            remedy = error.remedy(),
+                            remedy = error.remedies().0,
                             "events wait on the bus until the database can be written"
                         );
                         warned = true;

@@ -74,7 +74,7 @@ async fn record(
         .bind(word)
         .bind(result.command.to_string());
     let row = script.at();
-    let standing = stand(&mut script, result.command.turn);
+    let aftermath = stand(&mut script, result.command.turn);
     let answers = script.run(connection).await?;
     let row: Option<(i64, i64)> = answers[row].first()?;
     let Some((conversation, turn)) = row else { return Ok(()) };
@@ -83,12 +83,12 @@ async fn record(
     {
         recorded.unwanted.push((conversation, result.command.turn, *class));
     }
-    let Some(standing) = answers[standing].first::<Standing>()? else { return Ok(()) };
-    if let Some(ending) = &standing.ending {
-        let state = end(connection, turn, (ending, standing.failure.as_deref()), now).await?;
+    let Some(aftermath) = answers[aftermath].first::<Aftermath>()? else { return Ok(()) };
+    if let Some(ending) = &aftermath.ending {
+        let state = end(connection, turn, (ending, aftermath.failure.as_deref()), now).await?;
         recorded.ended.push(Ended { conversation, turn: result.command.turn, state });
     }
-    if !standing.is_wanted {
+    if !aftermath.is_wanted {
         erase::answered_commands(connection, turn, now).await?;
     }
     Ok(())
@@ -118,9 +118,9 @@ fn parts(script: &mut Script, command: CommandId, channel: ChannelId, messages: 
     }
 }
 
-/// How a turn stands once a result is recorded.
+/// What becomes of a turn once a result is recorded.
 #[derive(sqlx::FromRow)]
-struct Standing {
+struct Aftermath {
     /// How it ends now, where everything that it said last was answered.
     ending: Option<String>,
     /// Why something of that came to nothing.

@@ -139,7 +139,8 @@ impl Carrier {
         pipeline.begin(slip, dead).await;
     }
 
-    /// What a look-up found: more work, or that there is none. None comes only of a stop.
+    /// What a look-up found: more work, or none, because the event is to be left alone. (On a stop
+    /// a look-up never ends, so that its event stays undone.)
     async fn found(&mut self, pipeline: &mut Pipeline<Slip>, slip: Slip, work: Option<Work>) {
         match work {
             Some(work) => self.start(pipeline, slip, work).await,

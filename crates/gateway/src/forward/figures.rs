@@ -8,7 +8,7 @@ use metrics::{Counter, Histogram};
 use crate::filter::Ignored;
 
 /// Why events are left alone beside what their messages say.
-const OTHER_REASONS: [&str; 3] = ["type", "no_session", "guild"];
+const OTHER_REASONS: [&str; 2] = ["type", "no_session"];
 
 /// Counters and histograms.
 #[derive(Debug)]

@@ -83,7 +83,7 @@ impl Inner {
     async fn consume(self: &Arc<Self>) -> Result<(), BusError> {
         let spec = ConsumerSpec {
             stream: stream::DISCORD_COMMANDS.name,
-            durable: "gateway",
+            durable: contracts::access::GATEWAY_DURABLE,
             filters: Vec::new(),
             start: Start::All,
             fresh: false,

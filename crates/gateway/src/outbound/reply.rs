@@ -37,7 +37,7 @@ impl Executor {
         let record = turn.load(command.id.turn, &self.records).await?;
         let is_older = generation < record.generation;
         if record.phase != Phase::New && (is_older || generation == record.generation) {
-            return Some(standing(record, command.place.channel_id));
+            return Some(as_it_stands(record, command.place.channel_id));
         }
         let channel = match self.decide_place(&command.place, record).await {
             Decided::Channel(channel) => channel,
@@ -59,7 +59,7 @@ impl Executor {
         record.generation = generation;
         record.phase = Phase::Open;
         record.revision = 0;
-        let outcome = standing(record, channel);
+        let outcome = as_it_stands(record, channel);
         turn.shown = Some(first);
         turn.undraftable = false;
         Some(outcome)
@@ -77,7 +77,7 @@ impl Executor {
         let shown = turn.shown.take();
         let record = turn.load(command.id.turn, &self.records).await?;
         if record.phase == Phase::Finished && command.id.generation < record.generation {
-            return Some(standing(record, command.place.channel_id));
+            return Some(as_it_stands(record, command.place.channel_id));
         }
         if record.messages.len() < known.len() {
             record.messages = known.to_vec();
@@ -103,7 +103,7 @@ impl Executor {
         self.delete_surplus(record, parts.len()).await?;
         record.generation = command.id.generation;
         record.phase = Phase::Finished;
-        let outcome = standing(record, command.place.channel_id);
+        let outcome = as_it_stands(record, command.place.channel_id);
         turn.unsure = false;
         Some(outcome)
     }
@@ -247,7 +247,7 @@ impl Executor {
 }
 
 /// The reply as it stands.
-fn standing(record: &TurnRecord, otherwise: ChannelId) -> Outcome {
+fn as_it_stands(record: &TurnRecord, otherwise: ChannelId) -> Outcome {
     Outcome::Done {
         channel_id: record.channel.unwrap_or(otherwise),
         messages: record.messages.clone(),

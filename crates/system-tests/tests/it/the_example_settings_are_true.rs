@@ -71,10 +71,13 @@ fn all_services_can_share_one_settings_file() {
         of_the_code().keys().map(|name| format!("{} = \"\"\n", name.to_lowercase())).collect();
     let toml = lines.concat();
     let source = || Source::empty().with_toml("settings.toml", &toml);
+    // As a start reads them: a service's own key must not look like one of everybody's.
     let mut reader = Reader::new(source());
+    chassis::Common::read(&mut reader);
     gateway::config::Config::read(&mut reader);
     let of_gateway = reader.finish(Some(())).expect_err("what is required is empty");
     let mut reader = Reader::new(source());
+    chassis::Common::read(&mut reader);
     conversation_worker::config::Config::read(&mut reader);
     let of_worker = reader.finish(Some(())).expect_err("what is required is empty");
     for fault in of_gateway.iter().chain(&of_worker) {
