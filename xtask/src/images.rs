@@ -17,7 +17,7 @@ use crate::suite;
 use crate::surroundings;
 pub(crate) use bundle::flat_compose_file;
 pub(crate) use compose_file::{ComposeFile, Node};
-pub(crate) use programs::Profile;
+pub(crate) use programs::{PROGRAMS, Profile};
 
 /// Every image: a target of `deploy/Dockerfile`, and a Compose service.
 pub(crate) const IMAGES: [&str; 5] =
@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     /// Also write all images to this archive, for import by hand (`docker load`).
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
-    /// Build without link-time optimisation: faster to build, larger, what CI runs.
+    /// Build without link-time optimisation: faster to build, larger; what `containers` runs.
     #[arg(long)]
     quick: bool,
     /// Build everything a second time from nothing and compare binaries and layers.
@@ -114,7 +114,7 @@ pub(crate) fn image_name(image: &str) -> String {
 }
 
 /// The digests of an image's layers: what has to be the same when it is built again.
-pub(crate) fn layers(docker: &Docker, name: &str) -> Result<String> {
+fn layers(docker: &Docker, name: &str) -> Result<String> {
     Ok(docker.inspect("image", name)?["RootFS"]["Layers"].to_string())
 }
 

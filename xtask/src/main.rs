@@ -16,7 +16,6 @@ mod deny;
 mod docker;
 mod external;
 mod fault;
-mod guide;
 mod http;
 mod images;
 mod interrupt;
@@ -62,7 +61,7 @@ enum Chore {
     Images(images::Arguments),
     /// Check images and Compose files on a Docker engine.
     Containers(containers::Arguments),
-    /// Run everything CI runs: fmt, tidy, workflows, deny, clippy, docs, test, demo.
+    /// Run everything CI runs: fmt, tidy, workflows, deny, clippy, docs, test, demo, containers.
     Ci,
     /// Check the rules of this codebase that no compiler knows.
     Tidy,

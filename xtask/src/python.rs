@@ -43,44 +43,43 @@ pub(crate) fn pip(arguments: &[&OsStr], scratch: &Path) -> Result<()> {
 
 /// A virtual environment in the cache folder that holds exactly these packages; made once.
 pub(crate) fn environment(name: &str, packages: &[&str], options: &[&str]) -> Result<PathBuf> {
-    let folder = surroundings::cache()?.join(name);
-    let wanted = packages.join("\n");
-    let mark = folder.join(COMPLETE);
-    if std::fs::read_to_string(&mark).is_ok_and(|found| found == wanted) {
-        return Ok(folder);
-    }
-    say::aside(&format!("preparing {} ({})", folder.display(), packages.join(", ")));
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).context("remove a half-made virtual environment")?;
-    }
-    let python = environment_with_pip(&folder)?;
-    let mut install = Command::new(python);
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-    external::quiet(install.args(options).args(packages))?;
-    std::fs::write(&mark, wanted).context("mark the virtual environment as complete")?;
-    Ok(folder)
+    complete(name, &packages.join("\n"), |install, _| {
+        install.args(options).args(packages);
+        Ok(())
+    })
 }
 
 /// A virtual environment in the cache folder that holds what a list of pip's names, each file held
 /// to its hash; made once for each list.
 pub(crate) fn environment_of_list(name: &str, list: &str) -> Result<PathBuf> {
+    complete(name, list, |install, folder| {
+        let file = folder.join("requirements.txt");
+        std::fs::write(&file, list).context("write pip's list")?;
+        install.args(["--require-hashes", "--only-binary=:all:", "--requirement"]).arg(file);
+        Ok(())
+    })
+}
+
+/// The environment of that name, made anew unless its mark says what is wanted.
+fn complete(
+    name: &str,
+    wanted: &str,
+    ask_for: impl FnOnce(&mut Command, &Path) -> Result<()>,
+) -> Result<PathBuf> {
     let folder = surroundings::cache()?.join(name);
     let mark = folder.join(COMPLETE);
-    if std::fs::read_to_string(&mark).is_ok_and(|found| found == list) {
+    if std::fs::read_to_string(&mark).is_ok_and(|found| found == wanted) {
         return Ok(folder);
     }
     say::aside(&format!("preparing {}", folder.display()));
     if folder.exists() {
         std::fs::remove_dir_all(&folder).context("remove a half-made virtual environment")?;
     }
-    let python = environment_with_pip(&folder)?;
-    let requirements = folder.join("requirements.txt");
-    std::fs::write(&requirements, list).context("write pip's list")?;
-    let mut install = Command::new(python);
+    let mut install = Command::new(environment_with_pip(&folder)?);
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-    install.args(["--require-hashes", "--only-binary=:all:", "--requirement"]).arg(&requirements);
+    ask_for(&mut install, &folder)?;
     external::quiet(&mut install)?;
-    std::fs::write(&mark, list).context("mark the virtual environment as complete")?;
+    std::fs::write(&mark, wanted).context("mark the virtual environment as complete")?;
     Ok(folder)
 }
 

@@ -9,6 +9,7 @@ use crate::external;
 use crate::http::Http;
 use crate::process::Service;
 use crate::python;
+use crate::surroundings::free_port;
 
 /// The model's name on the wire.
 pub(crate) const NAME: &str = "smollm2-135m-instruct";
@@ -55,10 +56,4 @@ impl RealModel {
         service.wait_until_ready(|| Ok(http.is_ok(&health).then_some(())))?;
         Ok(Self { service, base_url: format!("http://127.0.0.1:{port}/v1") })
     }
-}
-
-/// llama.cpp's server cannot choose a port by itself and say which.
-fn free_port() -> Result<u16> {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).context("find a free port")?;
-    Ok(listener.local_addr().context("find a free port")?.port())
 }

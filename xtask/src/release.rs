@@ -21,6 +21,7 @@ use crate::fault::Usage;
 use crate::say;
 use crate::surroundings;
 use changes::Changes;
+pub(crate) use changes::required;
 use commits::Commit;
 use version::{Step, Version};
 

@@ -81,7 +81,7 @@ pub(crate) fn run(step: &Step) -> Result<()> {
 }
 
 fn start() -> Result<()> {
-    for Image { service, name } in registry::images()? {
+    for Image { service, name } in registry::images() {
         let mut run = Command::new("docker");
         run.args(["run", "--rm", "--pull", "never", "--network", "none", "--read-only"]);
         run.args([
@@ -101,7 +101,7 @@ fn start() -> Result<()> {
 
 fn scan(scanner: &PathBuf) -> Result<()> {
     let mut holes = Vec::new();
-    for Image { service, name } in registry::images()? {
+    for Image { service, name } in registry::images() {
         let mut scan = Command::new(scanner);
         scan.args(["--quiet", "--fail-on", "high", "--only-fixed"]).arg(format!("docker:{name}"));
         // Every image is looked at before the first hole ends the run.
@@ -115,7 +115,7 @@ fn scan(scanner: &PathBuf) -> Result<()> {
 
 fn push(to: &str, tag: &str) -> Result<Released> {
     let mut pushed = Released::default();
-    for Image { service, name } in registry::images()? {
+    for Image { service, name } in registry::images() {
         let repository = format!("{to}/{service}");
         let target = format!("{repository}:{tag}");
         external::quiet(Command::new("docker").args(["tag", &name, &target]))?;
@@ -155,6 +155,8 @@ fn by_service(pushed: &[Released]) -> Result<BTreeMap<&str, Vec<&str>>> {
 }
 
 fn point(names: &[String], released: &Released) -> Result<()> {
+    // What is written down before a first deployment: nothing to go back to, and no success.
+    ensure!(!released.services.is_empty(), "move {}: the file names no image", names.join(", "));
     for (service, image) in &released.services {
         let (repository, digest) = image
             .split_once('@')

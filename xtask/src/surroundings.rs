@@ -106,6 +106,12 @@ fn name_system(os_release: &str) -> System {
     }
 }
 
+/// A port that nobody uses now, for programs that cannot choose one by themselves and say which.
+pub(crate) fn free_port() -> Result<u16> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).context("find a free port")?;
+    Ok(listener.local_addr().context("find a free port")?.port())
+}
+
 #[cfg(test)]
 mod tests {
     use super::{System, name_system};

@@ -4,6 +4,7 @@ mod arrows;
 mod code;
 mod compose;
 mod documents;
+mod guide;
 mod manifests;
 mod names;
 mod pages;

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use clap::Args;
 
+use crate::release::required;
 use crate::say;
 use crate::surroundings;
 
@@ -50,11 +51,6 @@ fn faults(name: &str, example: &str, lookup: &dyn Fn(&str) -> Option<String>) ->
         }
     }
     faults
-}
-
-/// The keys that stand in the document without a default.
-fn required(example: &str) -> impl Iterator<Item = &str> {
-    example.lines().filter_map(|line| line.strip_suffix('=')).filter(|key| !key.starts_with('#'))
 }
 
 fn application(

@@ -26,7 +26,7 @@ pub(crate) struct Options {
 /// Asks the registry what the environment's tag means now, and writes that down.
 pub(crate) fn prepare(options: &Options) -> Result<()> {
     let mut now = Released::default();
-    for service in registry::services()? {
+    for service in registry::services() {
         let repository = format!("{}/{service}", options.registry);
         if let Some(digest) = registry::digest(&format!("{repository}:{}", options.name))? {
             now.services.insert(service, format!("{repository}@{digest}"));

@@ -11,7 +11,7 @@ use super::shape;
 use crate::docker::Docker;
 use crate::http::Http;
 use crate::suite;
-use crate::surroundings;
+use crate::surroundings::{self, free_port};
 
 /// Services of the demo whose death the conversation must survive. What plays Discord is no part
 /// of the bot: when it dies, its world begins anew, so it comes last.
@@ -86,10 +86,4 @@ pub(super) fn fresh(folder: &Path) -> Result<()> {
         _ => {}
     }
     std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))
-}
-
-/// A port that nobody uses now.
-pub(super) fn free_port() -> Result<u16> {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).context("find a free port")?;
-    Ok(listener.local_addr().context("find a free port")?.port())
 }

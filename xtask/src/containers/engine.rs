@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::plugins;
-use super::project::pause;
 use super::tree;
 use crate::debian;
 use crate::docker::Docker;
+use crate::interrupt;
 use crate::process::Service;
 use crate::say;
 use crate::suite;
@@ -123,6 +123,7 @@ impl Own {
             && debian::can_install()
             && let Err(error) = debian::install(&PACKAGES)
         {
+            interrupt::check()?;
             say::aside(&format!("going on without a Docker engine: {error:#}"));
         }
         let Some(program) = there() else { return Ok(None) };
@@ -139,9 +140,13 @@ impl Own {
         let mut own = Self { program, run, data, log, service };
         let docker = Docker::at(&own.socket());
         if let Err(error) = own.wait_until_up(&docker) {
+            own.kill_all()?;
+            for folder in [&own.data, &own.run] {
+                remove(folder)?;
+            }
+            interrupt::check()?;
             // Where the kernel lends no rights (a container without privileges), there is none.
             say::aside(&format!("going on without a Docker engine: {error:#}"));
-            own.kill_all()?;
             return Ok(None);
         }
         Ok(Some(own))
@@ -172,7 +177,8 @@ impl Own {
             if started.elapsed() > GONE_WITHIN {
                 bail!("see the engine's processes end after kill -9");
             }
-            pause(Duration::from_millis(50))?;
+            // Goes on after Ctrl-C: this is what cleans up then.
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 }

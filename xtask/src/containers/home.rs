@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::book::Book;
 use super::cgroup;
 use super::conversation::Talk;
-use super::demo::{free_port, fresh};
+use super::demo::fresh;
 use super::engine::Engine;
 use super::project::{Container, Project, pause};
 use super::shape;
@@ -22,7 +22,7 @@ use crate::external;
 use crate::http::Http;
 use crate::images::Built;
 use crate::suite;
-use crate::surroundings;
+use crate::surroundings::{self, free_port};
 
 /// The services that stay; the preset's other ones run once.
 const RESIDENTS: [&str; 3] = ["nats", "gateway", "conversation-worker"];
@@ -100,6 +100,8 @@ impl Home<'_> {
     fn open(&mut self, built: &Built, folder: &Path) -> Result<()> {
         // The project's networks come and go, and may change their addresses with each other.
         let docker = self.engine.docker();
+        // One that an earlier run left behind; there is mostly none.
+        drop(docker.ask(&["network", "rm", STAGE_NETWORK]));
         docker.ask(&["network", "create", STAGE_NETWORK])?;
         let network = docker.inspect("network", STAGE_NETWORK)?;
         let host = network["IPAM"]["Config"][0]["Gateway"].as_str().context("find its gateway")?;

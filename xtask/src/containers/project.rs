@@ -1,6 +1,7 @@
 //! A Compose project in a folder: its files, its profile, its containers.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -112,6 +113,10 @@ impl Project {
 
     /// Runs `docker compose` with these words and gives what it printed.
     pub(super) fn compose(&self, words: &[&str]) -> Result<String> {
+        external::quiet(&mut self.command(words))
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
         let mut command = self.docker.command();
         command.current_dir(&self.folder).arg("compose").arg("--project-directory");
         command.arg(&self.folder);
@@ -122,7 +127,8 @@ impl Project {
             command.args(["--profile", profile]);
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        external::quiet(command.args(words))
+        command.args(words);
+        command
     }
 
     /// Starts these services, or all of them, and waits until each is healthy.
@@ -134,10 +140,16 @@ impl Project {
         started.map(drop).or_else(|error| bail!("{error:#}\n{}", self.last_words()))
     }
 
-    /// Stops and removes the containers and networks; the folders stay.
+    /// Stops and removes the containers and networks; the folders stay. Also after Ctrl-C, which
+    /// ends every wait of `external` and must not end this one.
     pub(super) fn down(&mut self) -> Result<()> {
+        use std::os::unix::process::CommandExt as _;
         self.started = false;
-        self.compose(&["down", "--timeout", "20", "--remove-orphans"]).map(drop)
+        let mut command = self.command(&["down", "--timeout", "20", "--remove-orphans"]);
+        let ended = command.process_group(0).output().context("take the project down")?;
+        let said = String::from_utf8_lossy(&ended.stderr);
+        ensure!(ended.status.success(), "take the project down: {}", external::tail(&said));
+        Ok(())
     }
 
     /// Every container, those that ended included.

@@ -13,7 +13,7 @@ use crate::suite;
 use crate::surroundings;
 
 /// Our programs that live in images.
-const PROGRAMS: [&str; 4] = ["gateway", "conversation-worker", "simulator", "prepare"];
+pub(crate) const PROGRAMS: [&str; 4] = ["gateway", "conversation-worker", "simulator", "prepare"];
 /// What cargo tells the program it runs, which is us. Some build scripts ask for their own, and
 /// would run again with all that follows whenever we were started in another way.
 const OF_THIS_PROGRAM: [&str; 8] = [
@@ -34,7 +34,7 @@ const SEPARATOR: &str = "\u{1f}";
 pub(crate) enum Profile {
     /// What is released: small, with link-time optimisation.
     Small,
-    /// What CI runs: the same code, built faster.
+    /// What `cargo xtask containers` runs: the same code, built faster.
     Quick,
 }
 

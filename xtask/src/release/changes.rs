@@ -16,7 +16,7 @@ const KNOWN_ISSUES: &str = "docs/releases/known-issues.md";
 const UPGRADE: &str = "docs/releases/upgrade.md";
 const EXAMPLE: &str = ".env.example";
 /// Files that name the version of the images.
-const WITH_IMAGES: [&str; 3] = ["compose.yaml", "compose.nas.yaml", EXAMPLE];
+const WITH_IMAGES: [&str; 3] = ["compose.yaml", "deploy/nas/env", EXAMPLE];
 
 /// The notes, and each file that changes with its new text.
 #[derive(Debug)]
@@ -142,7 +142,7 @@ fn own_steps(root: &Path, tag: Option<&str>) -> Result<Vec<String>> {
 }
 
 /// Settings that stand in the example without a default.
-fn required(example: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn required(example: &str) -> impl Iterator<Item = &str> {
     example.lines().filter_map(|line| line.strip_suffix('=')).filter(|key| !key.starts_with('#'))
 }
 

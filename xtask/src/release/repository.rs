@@ -34,6 +34,7 @@ impl Repository {
         repository.write("docs/releases/upgrade.md", "# Steps\n\nOne a line.\n");
         repository.write("docs/releases/known-issues.md", "# Known\n");
         repository.write("compose.yaml", "image: k/a:${KOTONOHA_VERSION:-0.1.0}\n");
+        repository.write("deploy/nas/env", "KOTONOHA_VERSION=0.1.0\n");
         repository.commit("feat(worker): answer (#1)");
         repository
     }

@@ -53,6 +53,7 @@ fn a_release_is_a_commit_and_a_tag_that_carries_the_notes() {
     assert_eq!(repository.git(&["log", "-1", "--format=%s"]), "chore: release 0.2.0\n");
     assert!(repository.read("Cargo.toml").contains("version = \"0.2.0\""));
     assert!(repository.read("compose.yaml").contains(":-0.2.0}"));
+    assert_eq!(repository.read("deploy/nas/env"), "KOTONOHA_VERSION=0.2.0\n");
     let notes = repository.read("docs/releases/v0.2.0.md");
     assert!(notes.contains("## 新機能\n\n- Remember more (#12)\n"), "{notes}");
     assert!(notes.contains("## バグ修正\n\n- スレッドが切れないようにしました (#13)\n"), "{notes}");

@@ -1,18 +1,14 @@
-//! What Docker's own tools tell about the images: which there are, and what a tag means now.
+//! The images by name, and what Docker's own tools tell of a tag: what it means now.
 
-use std::collections::BTreeSet;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 use crate::external;
-use crate::surroundings;
-
-/// The name before the slash when nobody chose another (`compose.yaml`).
-const OURS: &str = "kotonoha/";
+use crate::images::{IMAGES, image_name};
 
 /// One of our images on this machine.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug)]
 pub(crate) struct Image {
     /// The image's own name, which is its service's.
     pub(crate) service: String,
@@ -20,32 +16,15 @@ pub(crate) struct Image {
     pub(crate) name: String,
 }
 
-/// Every image of ours that `compose.yaml` names, whatever the profile.
-pub(crate) fn images() -> Result<Vec<Image>> {
-    let mut ask = Command::new("docker");
-    ask.args(["compose", "--profile", "*", "config", "--images"]);
-    // The checkout's own names, whatever this machine runs beside it.
-    ask.env_remove("KOTONOHA_IMAGES").env_remove("KOTONOHA_VERSION").env_remove("COMPOSE_FILE");
-    let told = external::quiet(ask.current_dir(surroundings::workspace()?))?;
-    let images = named(&told);
-    ensure!(!images.is_empty(), "find our images in compose.yaml: it names none");
-    Ok(images)
+/// Every image of ours.
+pub(crate) fn images() -> Vec<Image> {
+    let image = |service: &str| Image { service: service.to_owned(), name: image_name(service) };
+    IMAGES.into_iter().map(image).collect()
 }
 
 /// The names of those images, without tags.
-pub(crate) fn services() -> Result<Vec<String>> {
-    Ok(images()?.into_iter().map(|image| image.service).collect())
-}
-
-fn named(told: &str) -> Vec<Image> {
-    let images: BTreeSet<Image> = told
-        .lines()
-        .filter_map(|line| {
-            let (service, _) = line.trim().strip_prefix(OURS)?.split_once(':')?;
-            Some(Image { service: service.to_owned(), name: line.trim().to_owned() })
-        })
-        .collect();
-    images.into_iter().collect()
+pub(crate) fn services() -> Vec<String> {
+    IMAGES.map(str::to_owned).to_vec()
 }
 
 /// The digest that a tag means in its registry now; `None` when there is no such tag.
@@ -73,17 +52,7 @@ fn is_absent(errors: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Image, is_absent, named};
-
-    #[test]
-    fn images_are_told_once_and_without_those_of_others() {
-        let told = "kotonoha/prepare:0.1.0\nredis:7\nkotonoha/nats:0.1.0\nkotonoha/prepare:0.1.0\n";
-        let image = |service: &str| Image {
-            service: service.to_owned(),
-            name: format!("kotonoha/{service}:0.1.0"),
-        };
-        assert_eq!(named(told), [image("nats"), image("prepare")]);
-    }
+    use super::is_absent;
 
     #[test]
     fn a_registry_that_is_out_of_reach_is_not_an_absent_tag() {

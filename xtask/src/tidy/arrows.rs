@@ -60,11 +60,7 @@ const FOR_TESTS: &str = "simulator";
 const HOMES: [(&str, &[&str], &[&str]); 10] = [
     ("twilight-", &["gateway"], &["contracts", "simulator", "system-tests"]),
     ("async-nats", &["bus"], &["system-tests"]),
-    (
-        "sqlx",
-        &["database", "conversation-worker", "health-aggregator", "system-tests"],
-        &[],
-    ),
+    ("sqlx", &["database", "conversation-worker", "health-aggregator", "system-tests"], &[]),
     ("rusqlite", &["replica"], &["backup-agent", "snapshots", "system-tests"]),
     ("rustic_core", &["snapshots"], &[]),
     ("opendal", &["objects"], &[]),

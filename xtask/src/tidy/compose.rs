@@ -61,6 +61,12 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
             findings.push(Finding::of_file(BASE, advice));
         }
     }
+    // It wins over the default in the Compose file, and must name what the archive holds.
+    let line = format!("KOTONOHA_VERSION={VERSION}");
+    if tree.text(EXAMPLES[1]).is_some_and(|text| !text.lines().any(|it| it == line)) {
+        let advice = format!("say `{line}`, the images it comes with");
+        findings.push(Finding::of_file(EXAMPLES[1], advice));
+    }
     findings
 }
 

@@ -1,8 +1,8 @@
 //! Rules for the pages that lead people: what they name exists, and nobody needs a terminal.
 
 use super::Finding;
+use super::guide::{self, Guide, PAGES, Step};
 use super::tree::Tree;
-use crate::guide::{self, Guide, PAGES, Step};
 
 /// The page that is for someone who has never seen a terminal.
 const WITHOUT_TERMINAL: &str = PAGES[0];
@@ -194,8 +194,8 @@ fn readmes(tree: &Tree) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::guide::PAGES;
     use super::{COMPOSE, SETTINGS, check, commands};
-    use crate::guide::PAGES;
     use crate::tidy::tree::Tree;
 
     const ENV: &str = "# 1.\nDISCORD_TOKEN=\nMODEL_NAME=\nKOTONOHA_PORT=8080\n";

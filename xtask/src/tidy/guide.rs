@@ -1,4 +1,4 @@
-//! The people's page for a NAS as steps that a program can follow and check.
+//! The people's page for a NAS as steps, which a rule holds to the files they speak of.
 //!
 //! Above each step stands a mark that no reader sees: `<!-- step NAME -->` for what can be
 //! followed without a person, `<!-- click NAME -->` for what only a person can do.
