@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::containers;
 use crate::demo;
 use crate::deny;
 use crate::external;
@@ -77,11 +78,22 @@ pub(crate) fn run() -> Result<()> {
         Ok(())
     });
     let shown = tested.and_then(|()| log.step("demo", demonstrate));
+    let contained = shown.and_then(|()| {
+        log.step("containers", || {
+            let tally = containers::perform(&containers::Arguments::default())?;
+            let held = tally.failed == 0;
+            if let Some(outcome) = &mut outcome {
+                outcome.include(tally)?;
+            }
+            ensure!(held, "hold every claim: see above");
+            Ok(())
+        })
+    });
     say::line(&log.table());
-    // The counts of the tests come last even when it is the demo that failed.
+    // The counts come last whatever failed.
     let Some(outcome) = outcome else { return Err(AlreadySaid.into()) };
     outcome.close()?;
-    shown.ok_or_else(|| AlreadySaid.into())
+    contained.ok_or_else(|| AlreadySaid.into())
 }
 
 fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {

@@ -30,11 +30,14 @@ use book::Book;
 use engine::Engine;
 use project::Project;
 
+/// How long silence is watched unless somebody asks for more.
+const IDLE_SECONDS: u64 = 45;
+
 /// Build the images, run the Compose profiles on a Docker engine, and check what they promise.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// How long nothing is said while writes to disk are counted.
-    #[arg(long, value_name = "SECONDS", default_value_t = 45)]
+    #[arg(long, value_name = "SECONDS", default_value_t = IDLE_SECONDS)]
     idle: u64,
     /// Build the images as they are released, not faster.
     #[arg(long)]
@@ -43,8 +46,14 @@ pub(crate) struct Arguments {
     #[arg(long)]
     as_built: bool,
     /// Check only these parts: files, demo, home.
-    #[arg(long, value_name = "PARTS", value_delimiter = ',')]
+    #[arg(long, value_name = "PARTS", value_delimiter = ',', value_parser = ["files", "demo", "home"])]
     only: Vec<String>,
+}
+
+impl Default for Arguments {
+    fn default() -> Self {
+        Self { idle: IDLE_SECONDS, release: false, as_built: false, only: Vec::new() }
+    }
 }
 
 impl Arguments {
@@ -65,7 +74,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Checks everything; an error here means that it could not be checked at all.
-fn perform(arguments: &Arguments) -> Result<Tally> {
+pub(crate) fn perform(arguments: &Arguments) -> Result<Tally> {
     interrupt::listen()?;
     let mut book = Book::default();
     let Some(mut engine) = Engine::provide()? else {
@@ -199,7 +208,7 @@ fn same_reading(docker: &Docker) -> Result<()> {
 
 fn expect_no_machine_path(built: &Built) -> Result<()> {
     let workspace = surroundings::workspace()?.display().to_string();
-    for program in ["gateway", "conversation-worker", "simulator", "prepare"] {
+    for program in images::PROGRAMS {
         let bytes = std::fs::read(built.context.join(program))?;
         let found = bytes.windows(workspace.len()).any(|part| part == workspace.as_bytes());
         ensure!(!found, "keep {workspace} out of {program}");

@@ -42,6 +42,15 @@ impl Outcome {
     pub(crate) fn passed(&self) -> bool {
         self.passed
     }
+
+    /// Takes what was counted elsewhere into the closing line, by the same rules for what is
+    /// skipped.
+    pub(crate) fn include(&mut self, tally: Tally) -> Result<()> {
+        let allowed = skips::Allowed::read(&surroundings::workspace()?)?;
+        self.passed &= tell_skips(&tally, &allowed) && tally.failed == 0;
+        self.tally.add(tally);
+        Ok(())
+    }
 }
 
 /// Runs the suite and closes with one line of counts.
@@ -53,7 +62,7 @@ pub(crate) fn run(filter: &[OsString]) -> Result<()> {
 pub(crate) fn perform(filter: &[OsString]) -> Result<Outcome> {
     let workspace = surroundings::workspace()?;
     // A table that cannot be read should be known before everything has run.
-    skips::Allowed::read(&workspace)?;
+    let allowed = skips::Allowed::read(&workspace)?;
     let equipment = Equipment::gather(&workspace)?;
     let (mut tally, mut passed) = if surroundings::find_on_path("cargo-nextest").is_some() {
         by_nextest(&equipment, filter)?
@@ -65,13 +74,12 @@ pub(crate) fn perform(filter: &[OsString]) -> Result<Outcome> {
         tally.add(documented);
         passed &= fine;
     }
-    passed &= tell_skips(&tally, &workspace)? && tally.failed == 0;
+    passed &= tell_skips(&tally, &allowed) && tally.failed == 0;
     Ok(Outcome { tally, passed })
 }
 
 /// Names every skip, and tells whether each is one that docs/testing.md allows.
-fn tell_skips(tally: &Tally, workspace: &Path) -> Result<bool> {
-    let allowed = skips::Allowed::read(workspace)?;
+fn tell_skips(tally: &Tally, allowed: &skips::Allowed) -> bool {
     let mut fine = true;
     for skip in &tally.skips {
         say::aside(&format!("skipped {}: {}", skip.test, skip.reason));
@@ -84,7 +92,7 @@ fn tell_skips(tally: &Tally, workspace: &Path) -> Result<bool> {
             ));
         }
     }
-    Ok(fine)
+    fine
 }
 
 fn by_nextest(equipment: &Equipment, filter: &[OsString]) -> Result<(Tally, bool)> {
