@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::now_unix_ms;
-use crate::store::{Erased, Store, StoreError, Tidy};
+use crate::store::{Beat, Erased, Store, StoreError, Tidy};
 
 const BATCH_MAX: u32 = 100;
 /// Also without a sign: an earlier run may have left something.
@@ -19,6 +19,7 @@ const RETRY_DELAY: Duration = Duration::from_secs(2);
 /// Erases until told to stop.
 pub async fn run(store: Store, bus: Bus, asked: Arc<Notify>, stop: CancellationToken) {
     let mut tidied: Option<Instant> = None;
+    let mut beats = 0;
     loop {
         let wait = match erase_all(&store, &bus).await {
             Ok(true) => LOOK_EVERY,
@@ -34,6 +35,7 @@ pub async fn run(store: Store, bus: Bus, asked: Arc<Notify>, stop: CancellationT
             if let Err(error) = store.write(Tidy { now_unix_ms: now_unix_ms() }).await {
                 tracing::debug!(%error, "tidying is put off");
             }
+            beats = beat(&store, beats).await;
             store.forget_copies();
         }
         tokio::select! {
@@ -42,6 +44,15 @@ pub async fn run(store: Store, bus: Bus, asked: Arc<Notify>, stop: CancellationT
             () = tokio::time::sleep(wait) => {}
         }
     }
+}
+
+/// Writes the sign of life that backups are asked for, where there is news of one.
+async fn beat(store: &Store, since: i64) -> i64 {
+    let beat = Beat { now_unix_ms: now_unix_ms(), kept: store.history_rows(), since };
+    store.write(beat).await.unwrap_or_else(|error| {
+        tracing::debug!(%error, "the sign of life is put off");
+        since
+    })
 }
 
 /// Whether everything is gone now.

@@ -15,6 +15,7 @@ mod remembered;
 mod results;
 mod schema;
 mod script;
+mod sentinel;
 mod settle;
 mod tidy;
 mod writer;
@@ -40,6 +41,7 @@ pub use ledger::{AttemptEnd, NextAttempt, Settlement};
 pub use outbox::{MarkPublished, OutboxRow};
 pub use results::{Ended, RecordResults, Recorded};
 pub use schema::SCHEMA;
+pub use sentinel::Beat;
 pub use settle::{Abandon, Commit, FirstText};
 pub use tidy::Tidy;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use contracts::stream::DISCORD_EVENTS;
-use conversation_worker::store::{Store, Tidy};
+use conversation_worker::store::{Beat, Store, Tidy};
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteConnectOptions;
 
@@ -52,6 +52,44 @@ async fn tidying_ends_at_the_first_row_that_is_young() {
         .unwrap();
     // The last is as old as the first, but what is younger came before it: nobody looks that far.
     assert_eq!(kept, [2, 3, 5, 6]);
+    store.close().await;
+}
+
+/// Backups are asked for it: it must be as fresh as what people said, and cost a silent house
+/// nothing.
+#[tokio::test]
+async fn the_sign_of_life_is_written_only_after_something_else_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("conversation.db");
+    // A new file is news of its own.
+    Store::open(&path).await.unwrap().close().await;
+    let store = Store::open(&path).await.unwrap();
+    let written = async || -> (i64, i64, i64) {
+        sqlx::query_as("SELECT beats, written_unix_ms, kept FROM sentinel")
+            .fetch_one(store.pool())
+            .await
+            .unwrap()
+    };
+    let log = path.with_file_name("conversation.db-wal");
+    let bytes = || std::fs::metadata(&log).unwrap().len();
+    let quiet = (bytes(), written().await);
+    let beat = Beat { now_unix_ms: NOW_MS, kept: 5, since: 0 };
+    let since = store.write(beat).await.unwrap();
+    assert_eq!((bytes(), written().await), quiet, "nothing was said since the start");
+    // Somebody's row, and one that goes.
+    for id in [1, 2] {
+        let sql = "INSERT INTO tombstones (message_id, deleted_unix_ms) VALUES (?1, 1)";
+        write(&path, sql, &[id]).await;
+    }
+    let tidied = store.write(Tidy { now_unix_ms: NOW_MS }).await.unwrap();
+    assert_eq!(tidied, 2);
+    let since = store.write(Beat { since, ..beat }).await.unwrap();
+    assert_eq!(written().await, (1, NOW_MS, 5));
+    let before = bytes();
+    for _minute in 0..3 {
+        store.write(Beat { now_unix_ms: NOW_MS + 60_000, kept: 6, since }).await.unwrap();
+    }
+    assert_eq!((bytes(), written().await), (before, (1, NOW_MS, 5)), "its own write is no news");
     store.close().await;
 }
 

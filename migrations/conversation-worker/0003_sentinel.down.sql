@@ -1,0 +1,3 @@
+DROP TRIGGER sentinel_reply_removed;
+DROP TRIGGER sentinel_message_removed;
+DROP TABLE sentinel;
