@@ -122,11 +122,11 @@ fn obey(
     let mut reader = Reader::new(Source::from_environment());
     // A command carried out over settings that were not read would do something else.
     if reader.has_faults() {
-        return refuse(service, &reader.faults());
+        return refuse(service, reader.faults());
     }
     let answer = run(&mut reader, words);
     if reader.has_faults() {
-        return refuse(service, &reader.faults());
+        return refuse(service, reader.faults());
     }
     if !answer.complaint.is_empty() {
         complain(service, &answer.complaint);

@@ -75,10 +75,10 @@ impl Folder {
             Err(Errno::NOENT) => {}
             Err(error) => return Err(error),
         }
-        let made = self.with_writing(|| {
+        let outcome = self.with_writing(|| {
             rustix::fs::mkdirat(&self.descriptor, name, Mode::from_raw_mode(mode))
         })?;
-        match made {
+        match outcome {
             Ok(()) => Ok((self.enter(name)?, true)),
             Err(Errno::EXIST) => Ok((self.enter(name)?, false)),
             Err(error) => Err(error),
