@@ -110,6 +110,9 @@ impl Error {
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::File { doing, path, source }
+        move |source| match source.kind() {
+            std::io::ErrorKind::StorageFull => Self::Full { place: path.display().to_string() },
+            _ => Self::File { doing, path, source },
+        }
     }
 }

@@ -38,7 +38,7 @@ impl Rules {
     pub const fn of(class: Class) -> Self {
         match class {
             Class::Conversations => {
-                Self { daily: 7, weekly: 4, monthly: 0, yearly: 0, days_max: Some(35) }
+                Self { daily: 7, weekly: 5, monthly: 0, yearly: 0, days_max: Some(35) }
             }
             Class::Events => Self { daily: 7, weekly: 0, monthly: 0, yearly: 0, days_max: Some(7) },
             Class::Settings | Class::Metrics | Class::Volume => {
@@ -275,3 +275,6 @@ impl fmt::Display for Decision {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 //! that the cost of guessing lies in them and not in the derivation.
 //! (Format: restic's design document, "Keys, Encryption and MAC".)
 
-use aes256ctr_poly1305aes::aead::{self, AeadInPlace, KeyInit};
+use aes256ctr_poly1305aes::aead::{self, AeadInPlace};
 use aes256ctr_poly1305aes::{Aes256CtrPoly1305Aes, Key};
 use rand::Rng;
 use rustic_core::Id;

@@ -185,7 +185,16 @@ impl Repository {
 
     /// The repository with everything its index says in memory.
     pub(crate) fn indexed(&self) -> Result<rustic_core::Repository<IndexedFullStatus>, Error> {
-        self.inner.clone().to_indexed().map_err(|error| self.fail("read the index", error))
+        let again = self.again()?;
+        again.to_indexed().map_err(|error| self.fail("read the index", error))
+    }
+
+    /// The repository opened once more, by its key: the engine uses up what it gives an index.
+    pub(crate) fn again(&self) -> Result<rustic_core::Repository<OpenStatus>, Error> {
+        let backends = RepositoryBackends::new(self.watch.clone(), None);
+        rustic_core::Repository::new(&options(), &backends)
+            .and_then(|new| new.open(&Credentials::Masterkey(self.inner.key())))
+            .map_err(|error| self.fail("open", error))
     }
 
     /// Waits until no other writer of this process is at work here.
@@ -194,7 +203,6 @@ impl Repository {
     }
 
     /// What an error of the engine comes from.
-    #[expect(clippy::boxed_local, reason = "the engine hands out boxed errors only")]
     pub(crate) fn fail(&self, doing: &'static str, error: Box<RusticError>) -> Error {
         failure(&self.place, &self.watch, doing, error)
     }
@@ -228,6 +236,10 @@ fn why_closed(place: &str, watch: &Watch, error: Box<RusticError>) -> Error {
         return Error::Damaged { place, file: damage.file, what: damage.what };
     }
     if error.is_incorrect_password() {
+        if watch.list_unchecked(FileType::Key).is_ok_and(|keys| keys.is_empty()) {
+            let what = "there is no key file".to_owned();
+            return Error::Damaged { place, file: "keys".to_owned(), what };
+        }
         return Error::WrongPassword { place };
     }
     // Past the password there is only the config left to read.

@@ -13,6 +13,7 @@ use rustic_core::{IndexedFullStatus, LsOptions};
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::label::Snapshot;
 use crate::repository::Repository;
 use crate::take::Trouble;
 
@@ -43,13 +44,21 @@ impl Repository {
         let file = self.snapshot_file(id)?;
         let indexed = self.indexed()?;
         prepare(to)?;
-        let root = indexed
-            .node_from_snapshot_and_path(&file, "")
-            .map_err(|error| self.fail("find the snapshot's root", error))?;
+        let node = |path: &str| indexed.node_from_snapshot_and_path(&file, path);
+        // A folder of ours stands below its name; anything else keeps its whole paths.
+        let ours = Snapshot::read(&file);
+        let top = ours.class.and_then(|_| node(&ours.name).ok()).filter(Node::is_dir);
+        let root = match &top {
+            Some(top) => top.clone(),
+            None => node("").map_err(|error| self.fail("find the snapshot's root", error))?,
+        };
         let nodes = indexed
             .ls(&root, &LsOptions::default())
             .map_err(|error| self.fail("read the snapshot's tree", error))?;
         let mut work = Work::new(self, &indexed, to);
+        if let Some(top) = top {
+            work.folders.push((to.to_owned(), top));
+        }
         for entry in nodes {
             let (path, node) =
                 entry.map_err(|error| self.fail("read the snapshot's tree", error))?;
@@ -157,9 +166,6 @@ fn dump(
     let result = indexed.dump(node, &mut counted);
     let bytes = counted.bytes;
     if let Some(error) = counted.error.take() {
-        if error.kind() == std::io::ErrorKind::StorageFull {
-            return Err(Error::Full { place: "where the restore writes".to_owned() });
-        }
         return Err(Error::file("write", node.name().into_owned())(error));
     }
     result.map_err(|error| repository.fail("read a file of the snapshot", error))?;
@@ -190,19 +196,17 @@ impl<'a> Work<'a> {
     }
 
     fn entry(&mut self, path: &Path, node: &Node) -> Result<(), Error> {
-        let Some(relative) = below_the_top(path) else {
+        if !stays_below(path) {
             let what = "the snapshot holds a path that leads out of it".to_owned();
             return Err(Error::Source { name: path.display().to_string(), what });
-        };
-        let target = self.to.join(&relative);
+        }
+        let target = self.to.join(path);
         match &node.node_type {
             NodeType::Dir => {
-                if !relative.as_os_str().is_empty() {
-                    DirBuilder::new()
-                        .mode(0o700)
-                        .create(&target)
-                        .map_err(Error::file("make the folder", &target))?;
-                }
+                DirBuilder::new()
+                    .mode(0o700)
+                    .create(&target)
+                    .map_err(Error::file("make the folder", &target))?;
                 self.folders.push((target, node.clone()));
                 return Ok(());
             }
@@ -251,15 +255,7 @@ impl<'a> Work<'a> {
     }
 }
 
-/// A path without the snapshot's own top folder; none if it does not stay below it.
-fn below_the_top(path: &Path) -> Option<PathBuf> {
-    let mut components = path.components().filter(|component| *component != Component::RootDir);
-    components.next()?;
-    let rest: Option<PathBuf> = components
-        .map(|component| match component {
-            Component::Normal(name) => Some(name),
-            _ => None,
-        })
-        .collect();
-    rest
+/// Whether a path names something below a folder, whatever a tree says.
+fn stays_below(path: &Path) -> bool {
+    path.components().all(|component| matches!(component, Component::Normal(_)))
 }

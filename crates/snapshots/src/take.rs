@@ -91,11 +91,8 @@ impl Repository {
         S::Open: Send,
         S::Iter: Send,
     {
-        let indexed = self
-            .inner
-            .clone()
-            .to_indexed_ids()
-            .map_err(|error| self.fail("read the index", error))?;
+        let indexed =
+            self.again()?.to_indexed_ids().map_err(|error| self.fail("read the index", error))?;
         let options = BackupOptions::default()
             .as_path(reading.shown_as.clone())
             .no_scan(true)

@@ -30,6 +30,7 @@ pub(crate) struct Equipment {
     nats_server: PathBuf,
     browser: Option<Browser>,
     client_environment: Option<PathBuf>,
+    restic: Option<PathBuf>,
     model: Option<RealModel>,
 }
 
@@ -41,6 +42,7 @@ impl Equipment {
         let browser = optional("the browser", Browser::provide())?;
         let client_environment =
             optional("discord.py", python::environment("client-venv", &[CLIENT_LIBRARY], &[]))?;
+        let restic = optional("restic", restic())?;
         let target_folder = target_folder(workspace)?;
         let scratch = target_folder.join("model-of-tests");
         let log = scratch.join("model.log");
@@ -51,6 +53,7 @@ impl Equipment {
             nats_server: server.path,
             browser,
             client_environment,
+            restic,
             model,
         };
         // Not ourselves: the program that is running need not be replaced.
@@ -74,11 +77,24 @@ impl Equipment {
         if let Some(folder) = &self.client_environment {
             command.env("KOTONOHA_CLIENT_VENV", folder);
         }
+        if let Some(program) = &self.restic {
+            command.env("KOTONOHA_RESTIC", program);
+        }
         if let Some(model) = &self.model {
             command.env("KOTONOHA_REAL_MODEL_URL", &model.base_url);
         }
         command
     }
+}
+
+/// The stock program that reads our repositories, and whose repositories we read.
+fn restic() -> Result<PathBuf> {
+    if let Some(found) = surroundings::find_on_path("restic") {
+        return Ok(found);
+    }
+    ensure!(debian::can_install(), "install restic with this system's package manager");
+    debian::install(&["restic"])?;
+    surroundings::find_on_path("restic").context("find the restic that was just installed")
 }
 
 /// The folder cargo builds into, wherever the person put it.

@@ -15,28 +15,28 @@ use crate::take::Trouble;
 /// times. Answers what could not be set.
 pub(super) fn apply(path: &Path, node: &Node) -> Vec<Trouble> {
     let mut differences = Vec::new();
-    let mut note = |what: &str, error: std::io::Error| {
+    let mut differs = |what: &str, error: std::io::Error| {
         let what = format!("its {what} could not be set: {error}");
         differences.push(Trouble { path: path.to_owned(), what });
     };
     if let Err(error) = owner(path, node) {
-        note("owner", error);
+        differs("owner", error);
     }
     if let Some(mode) = node.meta.mode.filter(|_| !node.is_symlink()) {
         let permissions = std::fs::Permissions::from_mode(unix_mode(mode));
         if let Err(error) = std::fs::set_permissions(path, permissions) {
-            note("permissions", error);
+            differs("permissions", error);
         }
     }
     for attribute in &node.meta.extended_attributes {
         let value = attribute.value.as_deref().unwrap_or_default();
         let name: &OsStr = attribute.name.as_ref();
         if let Err(error) = lsetxattr(path, name, value, XattrFlags::empty()) {
-            note("extended attributes", error.into());
+            differs("extended attributes", error.into());
         }
     }
     if let Err(error) = times(path, node) {
-        note("times", error);
+        differs("times", error);
     }
     differences
 }

@@ -39,7 +39,10 @@ pub struct Folder {
 
 impl std::fmt::Debug for Folder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Folder").field("label", &self.label).field("root", &self.root).finish()
+        f.debug_struct("Folder")
+            .field("label", &self.label)
+            .field("root", &self.root)
+            .finish_non_exhaustive()
     }
 }
 
