@@ -50,7 +50,7 @@ fn a_folder_comes_back_with_permissions_times_and_links() -> Result<()> {
     let restored = scene.repository.restore(&taken.snapshot.id, &to)?;
     assert!(restored.differences.is_empty(), "{restored:?}");
     assert_eq!(files(&to), files(&root));
-    for path in files(&root).iter().map(|path| path.as_path()).chain(["".as_ref()]) {
+    for path in files(&root).iter().map(std::path::PathBuf::as_path).chain(["".as_ref()]) {
         assert_eq!(looks(&root.join(path))?, looks(&to.join(path))?, "{path:?}");
     }
     assert_eq!(looks(&root.join("config/deep"))?, looks(&to.join("config/deep"))?);

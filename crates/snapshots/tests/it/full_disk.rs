@@ -38,7 +38,7 @@ fn a_full_disk_is_called_full_and_loses_nothing() -> Result<()> {
     let error = scene.take(image("2026-11-21T02:00:00Z"), &noise(2, 20_000_000)).unwrap_err();
     assert!(matches!(error, Error::Full { .. }), "{error}");
     let repository = Repository::open(&place, &password())?;
-    assert_eq!(repository.list()?.snapshots, [good.snapshot.clone()]);
+    assert_eq!(repository.list()?.snapshots, std::slice::from_ref(&good.snapshot));
     assert!(repository.check(Depth::Everything)?.is_whole());
     let mut back = Vec::new();
     repository.read(&good.snapshot.id, "conversation.db", &mut back)?;

@@ -11,6 +11,8 @@ use snapshots::{Depth, Kind, Place, Repository, Rules};
 use crate::scene::{PASSWORD, Scene, at, files, folder, image, noise, password};
 
 /// Stock restic, if this machine has it.
+#[expect(clippy::disallowed_methods, reason = "where this machine keeps restic is no setting")]
+#[expect(clippy::print_stdout, reason = "the test runner counts what is skipped")]
 fn restic() -> Option<PathBuf> {
     let named = std::env::var_os("KOTONOHA_RESTIC").map(PathBuf::from);
     let found = named.or_else(|| {

@@ -52,7 +52,7 @@ impl Scene {
 }
 
 pub(crate) fn at(time: &str) -> Timestamp {
-    time.parse().unwrap()
+    time.parse().expect("a time of the test is one")
 }
 
 /// A label of a database image.
@@ -95,12 +95,12 @@ pub(crate) fn files(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![root.to_owned()];
     while let Some(folder) = open.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
+        for entry in std::fs::read_dir(&folder).expect("list a folder") {
+            let path = entry.expect("read a folder").path();
             if path.is_dir() {
                 open.push(path);
             } else {
-                found.push(path.strip_prefix(root).unwrap().to_owned());
+                found.push(path.strip_prefix(root).expect("below the root").to_owned());
             }
         }
     }
