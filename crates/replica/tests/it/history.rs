@@ -1,7 +1,7 @@
 //! A real SQLite database and its history, shipped page by page as a follower would.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use ltx::Header;
@@ -55,6 +55,11 @@ impl History {
         history
     }
 
+    /// The live file.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("live.db")
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -67,6 +72,12 @@ impl History {
             change.execute("INSERT INTO words (text) VALUES (?)", [text]).unwrap();
         }
         change.commit().unwrap();
+        self.ship(SHIPPED)
+    }
+
+    /// Does anything to the database and ships it.
+    pub(crate) fn run(&mut self, sql: &str) -> Entry {
+        self.connection.execute_batch(sql).unwrap();
         self.ship(SHIPPED)
     }
 
@@ -132,4 +143,12 @@ fn pages(connection: &Connection) -> BTreeMap<u32, Vec<u8>> {
     let mut all = connection.prepare("SELECT pgno, data FROM sqlite_dbpage ORDER BY pgno").unwrap();
     let rows = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     rows.collect::<Result<_, _>>().unwrap()
+}
+
+/// How many rows the database at `path` has, which is opened without leaving traces.
+pub(crate) fn rows(path: &Path) -> i64 {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_URI;
+    let name = format!("file:{}?immutable=1", path.display());
+    let connection = Connection::open_with_flags(name, flags).unwrap();
+    connection.query_row("SELECT count(*) FROM words", [], |row| row.get(0)).unwrap()
 }

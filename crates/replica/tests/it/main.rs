@@ -2,4 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "what helpers of a test cannot do fails the test")]
 
 mod history;
+mod restores;
+mod swaps;
 mod trees;
