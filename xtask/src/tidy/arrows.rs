@@ -68,7 +68,7 @@ const HOMES: [(&str, &[&str], &[&str]); 10] = [
     ("age", &["objects"], &[]),
     (
         "reqwest",
-        &["gateway", "conversation-worker", "llm", "health-aggregator", "system-tests"],
+        &["gateway", "conversation-worker", "llm", "objects", "health-aggregator", "system-tests"],
         &["chassis", "simulator", "webhook-receiver"],
     ),
     ("ureq", &["xtask"], &[]),
