@@ -1,6 +1,7 @@
 //! `cargo xtask test`: the whole test suite, with everything real that it needs.
 
 mod equipment;
+mod far_sides;
 mod skips;
 mod tally;
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::fs::File;
@@ -218,16 +218,16 @@ fn told(path: &Path, error: &io::Error) -> Trouble {
     Trouble::new(kind, format!("{}: {error}", path.display()))
 }
 
-/// Collects what one read gives; for tests and small objects.
-#[cfg(test)]
-async fn all(chunks: Chunks) -> Result<Vec<u8>, Trouble> {
-    let pieces: Vec<Bytes> = chunks.try_collect().await?;
-    Ok(pieces.concat())
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+
+    async fn all(chunks: Chunks) -> Result<Vec<u8>, Trouble> {
+        let pieces: Vec<_> = chunks.try_collect().await?;
+        Ok(pieces.concat())
+    }
 
     #[tokio::test]
     async fn a_missing_root_is_an_unmounted_disk_and_is_not_made() {

@@ -200,11 +200,11 @@ fn percent_decoded(text: &str) -> Result<String, String> {
             bytes.push(byte);
             continue;
         }
-        let mut digit = || char::from(rest.next()?).to_digit(16);
-        let (high, low) = (digit().ok_or_else(bad)?, digit().ok_or_else(bad)?);
-        bytes.push(u8::try_from(high * 16 + low).map_err(|_| bad())?);
+        let pair = [rest.next().ok_or_else(bad)?, rest.next().ok_or_else(bad)?];
+        let pair = std::str::from_utf8(&pair).ok().filter(|pair| !pair.starts_with('+'));
+        bytes.push(pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()).ok_or_else(bad)?);
     }
-    String::from_utf8(bytes).map_err(|_| bad())
+    String::from_utf8(bytes).ok().ok_or_else(bad)
 }
 
 #[cfg(test)]

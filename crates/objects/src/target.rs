@@ -66,7 +66,7 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { stall: Duration::from_secs(60), listing: Duration::from_mins(10) }
+        Self { stall: Duration::from_mins(1), listing: Duration::from_mins(10) }
     }
 }
 

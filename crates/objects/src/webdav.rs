@@ -6,7 +6,7 @@ use futures_util::future::FutureExt as _;
 use futures_util::stream::TryStreamExt as _;
 use opendal::{Operator, services};
 use reqwest::header::CONTENT_LENGTH;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::content::{Chunks, Content};
 use crate::fault::{FaultKind, Trouble};

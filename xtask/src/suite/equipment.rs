@@ -12,6 +12,7 @@ use crate::nats;
 use crate::python;
 use crate::real_model::RealModel;
 use crate::say;
+use crate::suite::far_sides::FarSides;
 use crate::surroundings::{self, System};
 
 /// A Discord library that is not ours, to hold the simulator to.
@@ -31,6 +32,7 @@ pub(crate) struct Equipment {
     browser: Option<Browser>,
     client_environment: Option<PathBuf>,
     restic: Option<PathBuf>,
+    far_sides: FarSides,
     model: Option<RealModel>,
 }
 
@@ -43,6 +45,7 @@ impl Equipment {
         let client_environment =
             optional("discord.py", python::environment("client-venv", &[CLIENT_LIBRARY], &[]))?;
         let restic = optional("restic", restic())?;
+        let far_sides = FarSides::provide(optional("the far store", FarSides::store())?);
         let target_folder = target_folder(workspace)?;
         let scratch = target_folder.join("model-of-tests");
         let log = scratch.join("model.log");
@@ -54,6 +57,7 @@ impl Equipment {
             browser,
             client_environment,
             restic,
+            far_sides,
             model,
         };
         // Not ourselves: the program that is running need not be replaced.
@@ -80,6 +84,7 @@ impl Equipment {
         if let Some(program) = &self.restic {
             command.env("KOTONOHA_RESTIC", program);
         }
+        self.far_sides.name_in(&mut command);
         if let Some(model) = &self.model {
             command.env("KOTONOHA_REAL_MODEL_URL", &model.base_url);
         }
