@@ -8,23 +8,29 @@
 //! - no object needs to fit into memory, except where bytes are asked for as bytes;
 //! - a [`Fault`] says which target, what it was doing, what is wrong and what may be done.
 //!
+//! An [`Envelope`] wraps what leaves the house, so that the far side holds nothing it can read.
+//!
 //! The crate knows no service, no database and no format of what it carries, and it decides
 //! neither when something is copied nor how long it is kept.
 
 mod content;
+mod envelope;
 mod fault;
 mod folder;
 mod http;
 mod location;
 mod object;
+mod rclone;
 mod retry;
 mod s3;
+mod sftp;
 mod side;
 mod target;
 mod tls;
 mod webdav;
 
+pub use envelope::{Envelope, EnvelopeError};
 pub use fault::{Fault, FaultKind};
-pub use location::{BadLocation, Location, S3Place, WebDavPlace};
+pub use location::{BadLocation, Location, RclonePlace, S3Place, SftpPlace, WebDavPlace};
 pub use object::Object;
-pub use target::{Patience, Settings, Target};
+pub use target::{Patience, RcloneProgram, Settings, Target};

@@ -16,6 +16,10 @@ pub enum Location {
     S3(S3Place),
     /// `webdav+https://host/path`
     WebDav(WebDavPlace),
+    /// `sftp://me@host:22/path`
+    Sftp(SftpPlace),
+    /// `rclone:remote:path`
+    Rclone(RclonePlace),
 }
 
 /// A bucket and what to know about its store.
@@ -44,6 +48,29 @@ pub struct WebDavPlace {
     pub account: Option<String>,
 }
 
+/// A folder of an SSH server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SftpPlace {
+    /// The server's name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The account, if it stands in the address.
+    pub account: Option<String>,
+    /// The folder, absolute, or below the account's own (`/~/backup`, kept as `backup`); it must
+    /// be there already.
+    pub path: String,
+    /// The fingerprint of the server's key, `SHA256:…`; without it the first one met is kept.
+    pub host_key: Option<String>,
+}
+
+/// A path of one of rclone's remotes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RclonePlace {
+    /// As rclone writes it: `remote:path`.
+    pub remote: String,
+}
+
 /// An address that is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{given:?} is no address of a target: {what}; write it like {example}")]
@@ -54,10 +81,12 @@ pub struct BadLocation {
     example: &'static str,
 }
 
-const ANY: &str = "file:///mnt/usb/backup, s3://bucket/prefix?endpoint=https://s3.example.com&region=eu-central-1 \
-     or webdav+https://host/path";
+const ANY: &str = "file:///mnt/usb/backup, sftp://me@host/path, webdav+https://host/path, \
+     s3://bucket/prefix?endpoint=https://s3.example.com&region=eu-central-1 or rclone:remote:path";
 const FILE: &str = "file:///mnt/usb/backup";
 const S3: &str = "s3://bucket/prefix?endpoint=https://s3.example.com&region=eu-central-1";
+const SFTP: &str = "sftp://me@nas.example.com:22/volume1/backup?host_key=SHA256:…";
+const RCLONE: &str = "rclone:gdrive:backup/kotonoha";
 const WEBDAV: &str = "webdav+https://cloud.example.com/remote.php/dav/files/me/backup";
 
 impl FromStr for Location {
@@ -66,6 +95,9 @@ impl FromStr for Location {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
         let bad = |what: String, example| BadLocation { given: guarded(text), what, example };
+        if let Some(remote) = text.strip_prefix("rclone:") {
+            return rclone(remote).map_err(|what| bad(what, RCLONE));
+        }
         let url = Url::parse(text).map_err(|error| bad(error.to_string(), ANY))?;
         if url.password().is_some() {
             let what = "a password does not stand in an address, it has a setting of its own";
@@ -75,6 +107,7 @@ impl FromStr for Location {
             "file" => folder(&url).map_err(|what| bad(what, FILE)),
             "s3" => s3(&url).map_err(|what| bad(what, S3)),
             "webdav+https" | "webdav+http" => webdav(&url).map_err(|what| bad(what, WEBDAV)),
+            "sftp" => sftp(&url).map_err(|what| bad(what, SFTP)),
             other => Err(bad(format!("nothing here speaks {other:?}"), ANY)),
         }
     }
@@ -89,6 +122,13 @@ impl fmt::Display for Location {
                 place.endpoint.as_ref().map_or(Ok(()), |endpoint| write!(f, " at {endpoint}"))
             }
             Self::WebDav(place) => write!(f, "webdav+{}", place.endpoint),
+            Self::Sftp(place) => {
+                let home = if place.path.starts_with('/') { "" } else { "/~/" };
+                write!(f, "sftp://{}:{}{home}{}", place.host, place.port, place.path)
+            }
+            // A remote made on the fly may hold secrets between its name and its path.
+            Self::Rclone(place) if place.remote.starts_with(':') => write!(f, "rclone::…"),
+            Self::Rclone(place) => write!(f, "rclone:{}", place.remote),
         }
     }
 }
@@ -159,15 +199,41 @@ fn webdav(url: &Url) -> Result<Location, String> {
     Ok(Location::WebDav(WebDavPlace { endpoint, account }))
 }
 
+fn sftp(url: &Url) -> Result<Location, String> {
+    no_options(url, &["host_key"])?;
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or("it names no host")?;
+    let host = host.trim_matches(['[', ']']).to_owned();
+    let host_key = option(url, "host_key");
+    if host_key.as_deref().is_some_and(|key| !key.starts_with("SHA256:")) {
+        return Err("its host_key is a fingerprint that begins with SHA256:".to_owned());
+    }
+    let path = decoded(url)?;
+    let path = match path.strip_prefix('~') {
+        None if path.is_empty() => return Err("it names no folder".to_owned()),
+        None => format!("/{path}"),
+        Some(home) => home.trim_start_matches('/').to_owned(),
+    };
+    let (port, account) = (url.port().unwrap_or(22), account(url)?);
+    Ok(Location::Sftp(SftpPlace { host, port, account, path, host_key }))
+}
+
+fn rclone(remote: &str) -> Result<Location, String> {
+    if remote.starts_with('-') || !remote.contains(':') {
+        return Err("it names no remote of rclone's configuration".to_owned());
+    }
+    Ok(Location::Rclone(RclonePlace { remote: remote.to_owned() }))
+}
+
 fn account(url: &Url) -> Result<Option<String>, String> {
     let name = percent_decoded(url.username())?;
     Ok(Some(name).filter(|name| !name.is_empty()))
 }
 
+/// One option. A plus is a plus: fingerprints hold them, and nobody writes spaces here.
 fn option(url: &Url, key: &str) -> Option<String> {
-    url.query_pairs()
-        .find(|(name, value)| name == key && !value.is_empty())
-        .map(|(_, value)| value.into_owned())
+    let pairs = url.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    let value = pairs.into_iter().find(|(name, _)| *name == key)?.1;
+    percent_decoded(value).ok().filter(|value| !value.is_empty())
 }
 
 fn no_options(url: &Url, but: &[&str]) -> Result<(), String> {
@@ -244,6 +310,29 @@ mod tests {
     }
 
     #[test]
+    fn an_ssh_server_and_a_remote_of_rclone_are_read() {
+        let place = SftpPlace {
+            host: "nas.local".to_owned(),
+            port: 2222,
+            account: Some("me".to_owned()),
+            path: "/volume1/backup".to_owned(),
+            host_key: Some("SHA256:a+b/c".to_owned()),
+        };
+        let address = "sftp://me@nas.local:2222/volume1/backup/?host_key=SHA256:a+b/c";
+        assert_eq!(address.parse(), Ok(Location::Sftp(place)));
+        let place = SftpPlace {
+            host: "::1".to_owned(),
+            port: 22,
+            account: None,
+            path: "backup".to_owned(),
+            host_key: None,
+        };
+        assert_eq!("sftp://[::1]/~/backup".parse(), Ok(Location::Sftp(place)));
+        let place = RclonePlace { remote: "gdrive:a/b".to_owned() };
+        assert_eq!("rclone:gdrive:a/b".parse(), Ok(Location::Rclone(place)));
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_an_example() {
         assert_eq!(
             bad("file://backup"),
@@ -251,7 +340,10 @@ mod tests {
              and an absolute path after them; write it like file:///mnt/usb/backup"
         );
         assert!(bad("ftp://host/x").contains("nothing here speaks \"ftp\""));
-        assert!(bad("/mnt/usb").contains("write it like file:///mnt/usb/backup, s3://"));
+        assert!(bad("/mnt/usb").contains("write it like file:///mnt/usb/backup, sftp://"));
+        assert!(bad("sftp://me@host").contains("names no folder"));
+        assert!(bad("sftp://me@host/x?host_key=ab:cd").contains("begins with SHA256:"));
+        assert!(bad("rclone:gdrive").contains("names no remote"));
         assert!(bad("s3://bucket").contains("needs a region"));
         assert!(bad("s3://bucket?region=x&colour=red").contains("no option \"colour\""));
         assert!(bad("s3://bucket?endpoint=minio:9000").contains("no http or https address"));

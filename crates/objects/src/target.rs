@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +15,10 @@ use crate::fault::{Fault, FaultKind, Trouble};
 use crate::folder::Folder;
 use crate::location::Location;
 use crate::object::Object;
+use crate::rclone::Rclone;
 use crate::retry::again;
 use crate::s3::S3;
+use crate::sftp::Sftp;
 use crate::side::{PART, Side};
 use crate::webdav::WebDav;
 
@@ -32,8 +34,14 @@ pub struct Settings {
     /// The account: an access key id for S3, a user name elsewhere. It goes before one that
     /// stands in the address.
     pub account: Option<String>,
-    /// The password, or the secret access key.
+    /// The password, the secret access key, or the passphrase of the private key.
     pub password: Option<SecretString>,
+    /// The text of an OpenSSH private key, for SFTP; it goes before a password.
+    pub private_key: Option<SecretString>,
+    /// A folder that outlives the process, for the host keys of SFTP servers.
+    pub state_folder: Option<PathBuf>,
+    /// How to run rclone.
+    pub rclone: RcloneProgram,
     /// PEM text of certificates to trust besides the web's own, for `https` with a CA of one's own.
     pub extra_ca_pem: Option<Vec<u8>>,
     /// How long to wait for it.
@@ -48,9 +56,28 @@ impl Settings {
             location,
             account: None,
             password: None,
+            private_key: None,
+            state_folder: None,
+            rclone: RcloneProgram::default(),
             extra_ca_pem: None,
             patience: Patience::default(),
         }
+    }
+}
+
+/// How to run rclone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RcloneProgram {
+    /// The program, by name or path.
+    pub program: PathBuf,
+    /// Its configuration with the remotes; none means rclone's own default. rclone writes renewed
+    /// tokens into it.
+    pub config: Option<PathBuf>,
+}
+
+impl Default for RcloneProgram {
+    fn default() -> Self {
+        Self { program: PathBuf::from("rclone"), config: None }
     }
 }
 
@@ -98,6 +125,8 @@ impl Target {
             Location::Folder(root) => Ok(Arc::new(Folder::new(root))),
             Location::S3(place) => S3::new(place, settings).map(|side| Arc::new(side) as _),
             Location::WebDav(place) => WebDav::new(place, settings).map(|side| Arc::new(side) as _),
+            Location::Sftp(place) => Sftp::new(place, settings).map(|side| Arc::new(side) as _),
+            Location::Rclone(place) => Ok(Arc::new(Rclone::new(place, settings))),
         };
         let side = side.map_err(|trouble| Fault {
             target: settings.name.clone(),

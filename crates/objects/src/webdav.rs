@@ -34,13 +34,14 @@ impl WebDav {
         let base = reqwest::Url::parse(&place.endpoint)
             .map_err(|error| Trouble::new(FaultKind::Unfit, error))?;
         let mut builder = services::Webdav::default().endpoint(&place.endpoint);
-        if let Some(account) = &settings.account {
+        let account = settings.account.clone().or_else(|| place.account.clone());
+        if let Some(account) = &account {
             builder = builder.username(account);
         }
         if let Some(password) = &settings.password {
             builder = builder.password(password.expose_secret());
         }
-        let account = settings.account.clone().map(|account| (account, settings.password.clone()));
+        let account = account.map(|account| (account, settings.password.clone()));
         Ok(Self { operator: http::operator(builder, &client)?, client, base, account })
     }
 

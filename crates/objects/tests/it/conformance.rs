@@ -42,7 +42,21 @@ async fn a_bucket_tells_litestream_the_time_of_a_file() {
 async fn a_webdav_server_keeps_the_promises() {
     let Some(server) = peers::WebDav::start().await else { return };
     promises(&server.target()).await;
-    assert_eq!(files(server.root()), 0, "something was left behind");
+    assert_eq!(files(&server.root()), 0, "something was left behind");
+}
+
+#[tokio::test]
+async fn an_ssh_server_keeps_the_promises() {
+    let Some(server) = peers::Ssh::start().await else { return };
+    promises(&server.target()).await;
+    assert_eq!(files(&server.root()), 0, "something was left behind");
+}
+
+#[tokio::test]
+async fn a_remote_of_rclone_keeps_the_promises() {
+    let Some(remote) = peers::Remote::new() else { return };
+    promises(&remote.target()).await;
+    assert_eq!(files(&remote.root()), 0, "something was left behind");
 }
 
 /// The whole of it, in one go: a far side takes long to start.

@@ -69,3 +69,16 @@ async fn a_file_that_is_not_there_is_this_sides_fault() {
     let fault = target.put_file("a", &place.path().join("nothing")).await.unwrap_err();
     assert_eq!(fault.kind, FaultKind::Local, "{fault}");
 }
+
+#[tokio::test]
+async fn an_rclone_that_is_not_there_or_knows_no_such_remote_is_named() {
+    let place = tempfile::tempdir().unwrap();
+    let mut settings = Settings::new("cloud", "rclone:far:x".parse().unwrap());
+    settings.rclone.program = place.path().join("rclone");
+    let fault = Target::open(&settings).unwrap().list("").await.unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Unfit, "{fault}");
+    assert!(fault.detail.contains("use the image that holds rclone"), "{fault}");
+    let Some(remote) = peers::Remote::new() else { return };
+    let fault = remote.target_at("rclone:nowhere:x").list("").await.unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Unfit, "{fault}");
+}

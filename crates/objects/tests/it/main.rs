@@ -4,3 +4,5 @@
 mod conformance;
 mod faults;
 mod peers;
+mod ssh;
+mod stock_age;

@@ -153,7 +153,135 @@ impl WebDav {
     }
 
     /// The folder behind it.
-    pub(crate) fn root(&self) -> &Path {
-        self.root.path()
+    pub(crate) fn root(&self) -> PathBuf {
+        self.root.path().to_path_buf()
+    }
+}
+
+/// One of rclone's remotes over a folder.
+pub(crate) struct Remote {
+    place: TempDir,
+    program: PathBuf,
+}
+
+impl Remote {
+    pub(crate) fn new() -> Option<Self> {
+        let program = wanted("KOTONOHA_RCLONE", "rclone", "no rclone")?;
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("root");
+        std::fs::create_dir(&root).unwrap();
+        let config = format!("[far]\ntype = alias\nremote = {}\n", root.display());
+        std::fs::write(place.path().join("rclone.conf"), config).unwrap();
+        Some(Self { place, program })
+    }
+
+    pub(crate) fn target(&self) -> Target {
+        self.target_at("rclone:far:")
+    }
+
+    pub(crate) fn target_at(&self, address: &str) -> Target {
+        let mut settings = Settings::new("remote", address.parse().unwrap());
+        settings.rclone.program.clone_from(&self.program);
+        settings.rclone.config = Some(self.place.path().join("rclone.conf"));
+        Target::open(&settings).unwrap()
+    }
+
+    /// The folder behind it.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.place.path().join("root")
+    }
+}
+
+/// OpenSSH's own server with keys made for one test.
+pub(crate) struct Ssh {
+    place: TempDir,
+    pub(crate) port: u16,
+    program: PathBuf,
+    process: Option<Process>,
+}
+
+impl Ssh {
+    pub(crate) async fn start() -> Option<Self> {
+        let program = wanted("KOTONOHA_SSHD", "sshd", "no SSH server")?;
+        // It refuses to be run by a relative name.
+        let program = program.canonicalize().unwrap();
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir(place.path().join("root")).unwrap();
+        let mut server = Self { place, port: free_port(), program, process: None };
+        server.make_key("host");
+        server.make_key("me");
+        server.allow("me");
+        server.restart().await;
+        Some(server)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    /// Makes a key pair, over one of that name.
+    pub(crate) fn make_key(&self, name: &str) {
+        drop(std::fs::remove_file(self.file(name)));
+        let mut command = Command::new("ssh-keygen");
+        command.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(self.file(name));
+        assert!(command.status().unwrap().success());
+    }
+
+    /// Lets whoever holds this key in, and nobody else.
+    pub(crate) fn allow(&self, name: &str) {
+        std::fs::copy(self.file(&format!("{name}.pub")), self.file("allowed")).unwrap();
+    }
+
+    pub(crate) async fn restart(&mut self) {
+        self.stop();
+        let config = format!(
+            "Port {port}\nListenAddress 127.0.0.1\nHostKey {host}\nPidFile none\n\
+             AuthorizedKeysFile {allowed}\nStrictModes no\nUsePAM no\n\
+             PasswordAuthentication no\nPermitRootLogin yes\nSubsystem sftp internal-sftp\n",
+            port = self.port,
+            host = self.file("host").display(),
+            allowed = self.file("allowed").display(),
+        );
+        std::fs::write(self.file("config"), config).unwrap();
+        // Debian's server separates privileges in a folder that its service makes.
+        drop(std::fs::create_dir_all("/run/sshd"));
+        let mut command = Command::new(&self.program);
+        command.arg("-D").arg("-e").arg("-f").arg(self.file("config"));
+        self.process = Some(Process::start(&mut command));
+        listening(self.port).await;
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// The fingerprint of the server's key.
+    pub(crate) fn fingerprint(&self) -> String {
+        let mut command = Command::new("ssh-keygen");
+        let printed = command.arg("-lf").arg(self.file("host.pub")).output().unwrap();
+        let printed = String::from_utf8(printed.stdout).unwrap();
+        printed.split(' ').nth(1).unwrap().to_owned()
+    }
+
+    pub(crate) fn settings(&self, options: &str, key: &str) -> Settings {
+        let account = Command::new("id").arg("-un").output().unwrap();
+        let account = String::from_utf8(account.stdout).unwrap();
+        let root = self.root();
+        let address =
+            format!("sftp://{}@127.0.0.1:{}{}{options}", account.trim(), self.port, root.display());
+        let mut settings = Settings::new("nas", address.parse().unwrap());
+        let text = std::fs::read_to_string(self.file(key)).unwrap();
+        settings.private_key = Some(SecretString::from(text));
+        settings.state_folder = Some(self.file("state"));
+        settings
+    }
+
+    pub(crate) fn target(&self) -> Target {
+        Target::open(&self.settings("", "me")).unwrap()
+    }
+
+    /// The folder behind it.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.place.path().join("root")
     }
 }
