@@ -11,6 +11,7 @@ pub mod discord;
 pub mod draft;
 pub mod envelope;
 pub mod event;
+pub mod heartbeat;
 pub mod id;
 pub mod nonce;
 pub mod setting;

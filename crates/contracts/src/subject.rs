@@ -117,6 +117,12 @@ pub fn gateway_status(shard: u32) -> String {
     format!("gateway.status.{shard}")
 }
 
+/// The subject of a job's heartbeats.
+pub fn heartbeat(job: &str) -> String {
+    let job: String = job.chars().map(|c| if is_token_char(c) { c } else { '-' }).collect();
+    format!("ops.heartbeat.{}", if job.is_empty() { "unnamed" } else { &job })
+}
+
 /// The subject of a dead letter: who could not process it, and why in one word.
 pub fn dead(consumer: &str, reason: &str) -> String {
     format!("dead.{consumer}.{reason}")

@@ -5,6 +5,7 @@ use contracts::command::{
 };
 use contracts::draft::Draft;
 use contracts::envelope::{DecodeError, SCHEMA, decode, encode};
+use contracts::heartbeat::{Heartbeat, Phase};
 use contracts::id::{ChannelId, CommandId, GuildId, MessageId, Purpose, TurnId, UserId};
 use contracts::status::{GatewayStatus, ShardState};
 use contracts::stream::{BUCKETS, STREAMS};
@@ -102,6 +103,30 @@ fn results_drafts_status_and_usage_are_pinned() {
         }),
     ];
     insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn heartbeats_are_pinned() {
+    let begun = Heartbeat {
+        service: "backup-agent".to_owned(),
+        job: "backup-full".to_owned(),
+        started_at_unix_ms: 1_700_000_000_000,
+        at_unix_ms: 1_700_000_000_000,
+        next_at_unix_ms: Some(1_700_086_400_000),
+        phase: Phase::Started,
+    };
+    let failed = Heartbeat {
+        at_unix_ms: 1_700_000_009_000,
+        next_at_unix_ms: None,
+        phase: Phase::Failed { error: "the disk is full".to_owned() },
+        ..begun.clone()
+    };
+    let lines =
+        [begun, failed].map(|beat| format!("{} {} {}", beat.subject(), beat.id(), wire(&beat)));
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    ops.heartbeat.backup-full backup-agent.backup-full.1700000000000.started {"schema":1,"service":"backup-agent","job":"backup-full","started_at_unix_ms":1700000000000,"at_unix_ms":1700000000000,"next_at_unix_ms":1700086400000,"phase":"started"}
+    ops.heartbeat.backup-full backup-agent.backup-full.1700000000000.failed {"schema":1,"service":"backup-agent","job":"backup-full","started_at_unix_ms":1700000000000,"at_unix_ms":1700000009000,"phase":"failed","error":"the disk is full"}
+    "#);
 }
 
 #[test]
