@@ -57,7 +57,7 @@ fn all(root: &Folder, owner: Owner, report: &mut Report) {
                 settle(&folder, owner, report, 0);
             }
         }
-        secrets::prepare(&data, owner, report);
+        secrets::prepare(root, &data, owner, report);
     }
     if let Some(logs) = top(root, "logs", OPEN, owner, report) {
         settle(&logs, owner, report, 0);

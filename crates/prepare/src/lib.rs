@@ -10,6 +10,7 @@
 pub mod arguments;
 pub mod config;
 mod config_folder;
+mod env_copy;
 mod folder;
 pub mod folders;
 pub mod probe;

@@ -2,6 +2,7 @@
 
 use contracts::access::ROLES;
 
+use crate::env_copy;
 use crate::folder::{Folder, Owner, kind, mode};
 use crate::folders::top;
 use crate::report::{Report, words};
@@ -28,8 +29,9 @@ fn folder_of(user: &str) -> &str {
     if user == contracts::access::ADMIN.user { "init" } else { user }
 }
 
-/// Makes `secrets/` in `data`, each missing secret, and the users of nats-server.
-pub(crate) fn prepare(data: &Folder, owner: Owner, report: &mut Report) {
+/// Makes `secrets/` in `data`, each missing secret, the users of nats-server, and the backup
+/// agent's copy of the `.env` in `root`.
+pub(crate) fn prepare(root: &Folder, data: &Folder, owner: Owner, report: &mut Report) {
     let Some(secrets) = top(data, "secrets", FOLDER_MODE, owner, report) else { return };
     let mut users = Vec::new();
     for role in &ROLES {
@@ -41,6 +43,9 @@ pub(crate) fn prepare(data: &Folder, owner: Owner, report: &mut Report) {
         if let Some(folder) = folder(&secrets, name, owner, report) {
             secret(&folder, file, owner, report);
         }
+    }
+    if let Some(folder) = folder(&secrets, contracts::access::BACKUP_AGENT.user, owner, report) {
+        env_copy::prepare(root, &folder, owner, report);
     }
     // With a user missing, the file of the last run is better than a smaller one.
     if users.len() == ROLES.len()

@@ -89,6 +89,31 @@ fn every_secret_is_another_and_only_its_owner_may_read_it() {
 }
 
 #[test]
+fn the_backups_get_a_copy_of_env_that_follows_it_and_outlives_it() {
+    let root = tempfile::tempdir().unwrap();
+    let env = root.path().join(".env");
+    let copy = root.path().join("data/secrets/backup-agent/settings.env");
+    prepared(root.path());
+    assert!(!copy.exists(), "without the one there is no other");
+    std::fs::write(&env, "DISCORD_TOKEN=one\n").unwrap();
+    set_mode(&env, 0o600);
+    prepared(root.path());
+    assert_eq!((read(&copy).as_str(), facts(&copy).2), ("DISCORD_TOKEN=one\n", 0o400));
+    std::fs::write(&env, "DISCORD_TOKEN=two\n").unwrap();
+    let report = prepared(root.path());
+    assert!(report.to_string().contains("settings.env written"), "{report}");
+    assert_eq!(read(&copy), "DISCORD_TOKEN=two\n");
+    let again = prepared(root.path());
+    assert!(again.done.is_empty(), "{again}");
+    std::fs::write(&env, b"DISCORD_TOKEN=\xff\n").unwrap();
+    let report = prepared(root.path());
+    assert!(report.faults.is_empty() && report.to_string().contains("UTF-8"), "{report}");
+    std::fs::remove_file(&env).unwrap();
+    prepared(root.path());
+    assert_eq!(read(&copy), "DISCORD_TOKEN=two\n");
+}
+
+#[test]
 fn a_deleted_password_is_made_anew_and_nats_learns_it() {
     let root = tempfile::tempdir().unwrap();
     prepared(root.path());
