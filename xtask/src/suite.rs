@@ -2,6 +2,7 @@
 
 mod equipment;
 mod far_sides;
+mod litestream;
 mod skips;
 mod tally;
 

@@ -13,6 +13,7 @@ use crate::python;
 use crate::real_model::RealModel;
 use crate::say;
 use crate::suite::far_sides::FarSides;
+use crate::suite::litestream::Litestream;
 use crate::surroundings::{self, System};
 
 /// A Discord library that is not ours, to hold the simulator to.
@@ -33,6 +34,7 @@ pub(crate) struct Equipment {
     client_environment: Option<PathBuf>,
     restic: Option<PathBuf>,
     far_sides: FarSides,
+    litestream: Option<Litestream>,
     model: Option<RealModel>,
 }
 
@@ -46,6 +48,7 @@ impl Equipment {
             optional("discord.py", python::environment("client-venv", &[CLIENT_LIBRARY], &[]))?;
         let restic = optional("restic", restic())?;
         let far_sides = FarSides::provide(optional("the far store", FarSides::store())?);
+        let litestream = optional("litestream", Litestream::provide())?;
         let target_folder = target_folder(workspace)?;
         let scratch = target_folder.join("model-of-tests");
         let log = scratch.join("model.log");
@@ -58,6 +61,7 @@ impl Equipment {
             client_environment,
             restic,
             far_sides,
+            litestream,
             model,
         };
         // Not ourselves: the program that is running need not be replaced.
@@ -85,6 +89,9 @@ impl Equipment {
             command.env("KOTONOHA_RESTIC", program);
         }
         self.far_sides.name_in(&mut command);
+        if let Some(litestream) = &self.litestream {
+            litestream.name_in(&mut command);
+        }
         if let Some(model) = &self.model {
             command.env("KOTONOHA_REAL_MODEL_URL", &model.base_url);
         }

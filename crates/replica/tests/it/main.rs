@@ -3,5 +3,6 @@
 
 mod history;
 mod restores;
+mod stock;
 mod swaps;
 mod trees;
