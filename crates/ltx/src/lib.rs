@@ -18,6 +18,7 @@ mod index;
 mod merge;
 mod sum;
 mod varint;
+pub mod wal;
 
 pub use decode::Decoder;
 pub use encode::{Encoder, Finished};
