@@ -35,7 +35,7 @@ pub use name::{file_name, parse_file_name};
 pub use pins::Pin;
 pub use plan::{At, Gap, Plan, PlanError};
 pub use retention::{Reason, Rules, Verdict};
-pub use timelines::{Timeline, Timelines};
+pub use timelines::{Judged, Timeline, Timelines};
 
 /// The level of what was shipped as it came.
 pub const SHIPPED: u8 = 0;

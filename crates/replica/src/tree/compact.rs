@@ -29,12 +29,16 @@ impl Tree {
     /// # Errors
     /// No full, files that are missing or damaged, or what the disk said.
     pub fn differential(&self) -> Result<Option<Entry>, TreeError> {
-        let plan = self.list()?.plan(At::Latest)?;
-        match plan.entries.split_first() {
-            Some((_full, [only])) if only.level == DIFFERENTIALS => Ok(None),
-            Some((_full, since)) if !since.is_empty() => self.merge(DIFFERENTIALS, since).map(Some),
-            _ => Ok(None),
+        let catalogue = self.list()?;
+        let plan = catalogue.plan(At::Latest)?;
+        let Some((_full, since)) = plan.entries.split_first() else { return Ok(None) };
+        let Some(first) = since.first() else { return Ok(None) };
+        let wanted = (first.min_txid, plan.txid);
+        let mut made = catalogue.of_level(DIFFERENTIALS);
+        if made.any(|made| (made.min_txid, made.max_txid) == wanted) {
+            return Ok(None);
         }
+        self.merge(DIFFERENTIALS, since).map(Some)
     }
 
     /// Makes a full of the newest full and what goes on top of it, without touching the database.

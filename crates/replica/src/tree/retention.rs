@@ -192,9 +192,13 @@ impl Judging<'_> {
     }
 
     fn is_older(&self, entry: &Entry, than: Duration) -> bool {
-        let age_ms = self.now_ms.saturating_sub(entry.time_ms);
-        age_ms > i64::try_from(than.as_millis()).unwrap_or(i64::MAX)
+        is_older(self.now_ms, entry.time_ms, than)
     }
+}
+
+/// Whether more than `age` has passed since `time_ms`.
+pub(crate) fn is_older(now_ms: i64, time_ms: i64, age: Duration) -> bool {
+    now_ms.saturating_sub(time_ms) > i64::try_from(age.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl Tree {

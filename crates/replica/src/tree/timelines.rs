@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::error::TreeError;
 use super::manifest::{self, Manifest, Parent};
 use super::plan::{At, Plan, PlanError};
+use super::retention::{Rules, Verdict, is_older};
 use super::{Tree, copy};
 use crate::disk::Disk;
 
@@ -30,6 +31,17 @@ pub struct Timeline {
     pub number: u32,
     /// Its tree.
     pub tree: Tree,
+}
+
+/// What is to become of a timeline and its files.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// The timeline.
+    pub timeline: Timeline,
+    /// What is to become of its files, where it stays.
+    pub verdicts: Vec<Verdict>,
+    /// Whether it goes with everything in it.
+    pub goes_whole: bool,
 }
 
 impl Timelines {
@@ -128,6 +140,61 @@ impl Timelines {
         Err(empty().into())
     }
 
+    /// Tells of every timeline what [`forget`](Self::forget) would do.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub fn judge(&self, rules: &Rules, now_ms: i64) -> Result<Vec<Judged>, TreeError> {
+        let timelines = self.list()?;
+        let mut newer_has_full = false;
+        let mut judged = Vec::with_capacity(timelines.len());
+        for timeline in timelines.into_iter().rev() {
+            let catalogue = timeline.tree.list()?;
+            let newest = catalogue.newest().map(|newest| newest.time_ms);
+            let over = rules
+                .age_max
+                .is_some_and(|age| newest.is_none_or(|newest| is_older(now_ms, newest, age)));
+            let in_use = timeline.tree.pinned()?;
+            let goes_whole = newer_has_full && over && in_use.is_empty();
+            newer_has_full |= catalogue.fulls().next().is_some();
+            let verdicts = catalogue.judge(rules, now_ms, &in_use);
+            judged.push(Judged { timeline, verdicts, goes_whole });
+        }
+        judged.reverse();
+        Ok(judged)
+    }
+
+    /// Removes what need not be kept, in all timelines. One that was left goes whole when its
+    /// newest point is older than anything is kept and a newer one has a full.
+    ///
+    /// # Errors
+    /// As [`Tree::forget`].
+    pub fn forget(&self, rules: &Rules, now_ms: i64) -> Result<Vec<Judged>, TreeError> {
+        let judged = self.judge(rules, now_ms)?;
+        for one in &judged {
+            if one.goes_whole {
+                self.remove(one.timeline.tree.root())?;
+            } else {
+                one.timeline.tree.forget(rules, now_ms)?;
+            }
+        }
+        Ok(judged)
+    }
+
+    /// Takes a timeline's name away first, so that a half removed one is none.
+    fn remove(&self, root: &Path) -> Result<(), TreeError> {
+        let gone = root.with_extension("gone");
+        let failed = TreeError::io("remove", root);
+        std::fs::rename(root, &gone).map_err(&failed)?;
+        self.sync()?;
+        std::fs::remove_dir_all(&gone).map_err(failed)
+    }
+
+    fn sync(&self) -> Result<(), TreeError> {
+        let synced = std::fs::File::open(&self.folder).and_then(|folder| folder.sync_all());
+        synced.map_err(TreeError::io("make durable", &self.folder))
+    }
+
     fn next_number(&self) -> Result<u32, TreeError> {
         Ok(self.list()?.last().map_or(0, |last| last.number) + 1)
     }
@@ -148,8 +215,7 @@ impl Timelines {
         let tree = Tree::create(&new, manifest, self.disk.clone())?;
         fill(&tree)?;
         std::fs::rename(&new, &root).map_err(TreeError::io("name the folder", &root))?;
-        let synced = std::fs::File::open(&self.folder).and_then(|folder| folder.sync_all());
-        synced.map_err(TreeError::io("make durable", &self.folder))?;
+        self.sync()?;
         Ok(Timeline { number, tree: Tree::open(&root, self.disk.clone())? })
     }
 }

@@ -4,6 +4,9 @@ use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
+use proptest::collection::vec;
+use proptest::prelude::{any, prop_assert, proptest};
+use proptest::sample::Index;
 use replica::disk::{Disk, Step};
 use replica::tree::{
     At, Catalogue, DIFFERENTIALS, FULLS, Gap, MINUTES, Pin, PlanError, Reason, Rules, SHIPPED,
@@ -145,6 +148,15 @@ fn more_files_than_may_be_open_are_merged_too() {
     assert_eq!((full.max_txid, full.bytes > 0), (131, true));
     assert!(history.tree.list().unwrap().oddities().is_empty());
     assert_eq!(std::fs::read_dir(history.tree.root()).unwrap().count(), 2);
+    // One of the same transactions is there already, whichever file is planned with.
+    let mut other = History::begin(512);
+    other.write(1);
+    let made = other.tree.differential().unwrap().unwrap();
+    std::fs::create_dir_all(other.tree.root().join("ltx/3")).unwrap();
+    let higher =
+        other.tree.root().join("ltx/3").join(other.tree.path_of(&made).file_name().unwrap());
+    std::fs::copy(other.tree.path_of(&made), higher).unwrap();
+    assert_eq!(other.tree.differential().unwrap(), None);
 }
 
 #[test]
@@ -320,6 +332,63 @@ fn a_new_timeline_begins_with_what_brought_its_database_back() {
     let after = timelines.plan(At::Time(began(61))).unwrap();
     assert_eq!((after.txid, after.root.ends_with("timeline-0002")), (3, true));
     assert!(timelines.plan(At::Time(began(-60))).is_err());
+}
+
+#[test]
+fn a_timeline_that_was_left_goes_when_it_is_older_than_anything_is_kept() {
+    let mut history = History::begin(512);
+    let timelines = Timelines::new(&history.path("timelines"), Disk::default());
+    let began = Timestamp::from_millisecond(BEGIN_MS).unwrap();
+    history.tree = timelines.begin(512, began, "0.0.0").unwrap().tree;
+    history.full_again();
+    history.write(1);
+    let plan = timelines.plan(At::Latest).unwrap();
+    let second = timelines.branch(&plan, began, "0.0.0").unwrap();
+    let rules = Rules { age_max: Some(Duration::from_hours(24)), ..Rules::default() };
+    let later = history.now_ms + 25 * 3_600_000;
+    let numbers = |timelines: &Timelines| -> Vec<u32> {
+        timelines.list().unwrap().iter().map(|timeline| timeline.number).collect()
+    };
+    timelines.forget(&rules, history.now_ms + 3_600_000).unwrap();
+    assert_eq!(numbers(&timelines), [1, 2]);
+    // A restore from it is under way.
+    let pin = Pin::set(&plan).unwrap();
+    timelines.forget(&rules, later).unwrap();
+    assert_eq!(numbers(&timelines), [1, 2]);
+    drop(pin);
+    let told = timelines.judge(&rules, later).unwrap();
+    assert_eq!(told.iter().map(|one| one.goes_whole).collect::<Vec<_>>(), [true, false]);
+    timelines.forget(&rules, later).unwrap();
+    assert_eq!(numbers(&timelines), [2]);
+    // What they shared is still there, and the newest full never goes.
+    assert!(second.tree.list().unwrap().examine().is_fine());
+    assert_eq!(timelines.plan(At::Latest).unwrap().txid, plan.txid);
+    assert_eq!(std::fs::read_dir(history.path("timelines")).unwrap().count(), 1);
+    // The next one is not taken for it.
+    assert_eq!(timelines.begin(512, began, "0.0.0").unwrap().number, 3);
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_manifest_or_are_refused(
+        bytes in vec(any::<u8>(), 0..300),
+        at in any::<Index>(),
+        change in 1..=u8::MAX,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        Tree::create(folder.path(), manifest(512), Disk::default()).unwrap();
+        let path = folder.path().join("manifest.json");
+        let mut text = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes).unwrap();
+        prop_assert!(Tree::open(folder.path(), Disk::default()).is_err());
+        let at = at.index(text.len());
+        text[at] ^= change;
+        std::fs::write(&path, &text).unwrap();
+        if let Ok(found) = Tree::open(folder.path(), Disk::default()) {
+            // What decides how files are read is what it was, or something that can be.
+            prop_assert!(found.manifest().page_size.is_power_of_two());
+        }
+    }
 }
 
 #[test]
