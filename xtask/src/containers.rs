@@ -4,6 +4,7 @@ mod book;
 mod cgroup;
 mod conversation;
 mod demo;
+mod dev;
 mod engine;
 mod home;
 mod plugins;
@@ -45,8 +46,8 @@ pub(crate) struct Arguments {
     /// Take the programs of the last build as they are.
     #[arg(long)]
     as_built: bool,
-    /// Check only these parts: files, demo, home.
-    #[arg(long, value_name = "PARTS", value_delimiter = ',', value_parser = ["files", "demo", "home"])]
+    /// Check only these parts: files, demo, dev, home.
+    #[arg(long, value_name = "PARTS", value_delimiter = ',', value_parser = ["files", "demo", "dev", "home"])]
     only: Vec<String>,
 }
 
@@ -103,6 +104,9 @@ fn check_all(book: &mut Book, engine: &mut Engine, arguments: &Arguments) -> Res
     }
     if arguments.wants("demo") {
         demo::check(book, &docker)?;
+    }
+    if arguments.wants("dev") {
+        dev::check(book, &docker)?;
     }
     if arguments.wants("home") {
         home::check(book, engine, &built, arguments.idle())?;

@@ -22,8 +22,15 @@ const FOLDERS: [&str; 4] = ["config", "data", "logs", "backups"];
 
 /// Checks both pages and that the readmes lead to them.
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
+    // Without the files that it speaks of, a page could not be held to anything.
     let mut findings = Vec::new();
-    let texts = [SETTINGS, ".env.example", COMPOSE].map(|path| tree.text(path));
+    let texts = [SETTINGS, ".env.example", COMPOSE].map(|path| {
+        let text = tree.text(path);
+        if text.is_none() {
+            findings.push(Finding::of_file(path, "is missing"));
+        }
+        text
+    });
     if let [Some(settings), Some(example), Some(compose)] = texts {
         for path in PAGES {
             findings.extend(page(tree, path, [settings, example, compose]));
@@ -241,6 +248,13 @@ mod tests {
             let findings = found(&PAGE.replace(here, wrong), FILE);
             assert!(findings.iter().any(|it| it.contains("nowhere")), "{wrong}: {findings:?}");
         }
+    }
+
+    #[test]
+    fn a_file_that_pages_speak_of_must_be_there() {
+        let tree = Tree::of(&[(PAGES[0], PAGE), (PAGES[1], PAGE), (COMPOSE, FILE)]);
+        let findings: Vec<String> = check(&tree).iter().map(ToString::to_string).collect();
+        assert!(findings.iter().any(|it| it.contains(SETTINGS)), "{findings:?}");
     }
 
     #[test]
