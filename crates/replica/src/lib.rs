@@ -3,6 +3,7 @@
 pub mod disk;
 pub mod follow;
 pub mod gate;
+pub mod inspect;
 pub mod lease;
 mod log;
 pub mod pages;
