@@ -1,5 +1,6 @@
 //! Where a repository lies, and the watch kept over every byte that comes from there.
 
+mod far;
 mod folder;
 mod watch;
 
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use rustic_core::{FileType, Id, WriteBackend};
 
+use far::Far;
 pub(crate) use folder::Local;
 pub(crate) use watch::{Damage, Watch, sha256};
 
@@ -16,6 +18,15 @@ pub(crate) use watch::{Damage, Watch, sha256};
 pub enum Place {
     /// A folder of this machine.
     Folder(PathBuf),
+    /// A far side.
+    Far {
+        /// Which.
+        target: objects::Target,
+        /// The folder there, without slashes at its ends; empty for the far side's root.
+        folder: String,
+        /// What drives the far side. Repositories there are never used from its own threads.
+        runtime: tokio::runtime::Handle,
+    },
 }
 
 impl Place {
@@ -23,6 +34,9 @@ impl Place {
     pub(crate) fn backend(&self) -> Arc<dyn WriteBackend> {
         match self {
             Self::Folder(path) => Arc::new(Local::new(path.clone())),
+            Self::Far { target, folder, runtime } => {
+                Arc::new(Far::new(target.clone(), folder, runtime.clone()))
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Repositories on a real disk, and beside stock restic.
 
 mod damage;
+mod far;
 mod folders;
 mod forgetting;
 mod full_disk;
