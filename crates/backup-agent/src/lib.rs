@@ -14,6 +14,7 @@ pub mod record;
 pub mod runner;
 pub mod schedule;
 pub mod sheet;
+pub mod verify;
 pub mod watch;
 
 pub use config::Config;

@@ -102,9 +102,7 @@ pub fn contents_of_live(path: &Path) -> Result<Contents, InspectError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut database =
         Connection::open_with_flags(path, flags).map_err(fail("open the database"))?;
-    database
-        .busy_timeout(std::time::Duration::from_secs(2))
-        .map_err(fail("set a patience"))?;
+    database.busy_timeout(std::time::Duration::from_secs(2)).map_err(fail("set a patience"))?;
     let moment = database.transaction().map_err(fail("begin to read"))?;
     let found = contents(&moment).map_err(fail("count rows"))?;
     moment.finish().map_err(fail("end to read"))?;
@@ -279,7 +277,9 @@ mod tests {
         let path = folder.path().join("x.db");
         let database = Connection::open(&path).unwrap();
         database.execute_batch(SCHEMA).unwrap();
-        database.execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM parents WHERE id = 2").unwrap();
+        database
+            .execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM parents WHERE id = 2")
+            .unwrap();
         drop(database);
         let found = inspect(&path).unwrap();
         assert_eq!(found.foreign_keys, ["row 2 of odd \"name refers to nothing in parents"]);

@@ -22,7 +22,7 @@ use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ltx::{Decoder, Encoder, Header};
+use ltx::{Decoder, Encoder};
 
 use crate::disk::Disk;
 
@@ -30,6 +30,7 @@ pub use catalogue::{Catalogue, Entry, Oddity};
 pub use compact::{DIFFERENTIAL_EVERY, MINUTE};
 pub use copy::{Examination, Fault};
 pub use error::TreeError;
+pub use ltx::Header;
 pub use manifest::{Manifest, Parent};
 pub use name::{file_name, parse_file_name};
 pub use pins::Pin;
