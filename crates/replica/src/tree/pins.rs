@@ -18,21 +18,29 @@ use super::{Tree, file_name, parse_file_name};
 
 const FOLDER: &str = "pins";
 const ENDING: &str = ".pin";
+const ATTEMPTS_MAX: u32 = 100;
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// Keeps the files of a plan from being forgotten, until it is dropped.
 #[derive(Debug)]
 pub struct Pin {
+    /// Where nothing can be written nothing is pinned: nobody can forget anything there either.
+    set: Option<Set>,
+}
+
+#[derive(Debug)]
+struct Set {
     path: PathBuf,
     /// Holds the lock.
     _file: File,
 }
 
-impl Drop for Pin {
+impl Drop for Set {
     fn drop(&mut self) {
-        // A left-over is removed by the next who looks.
+        // A left-over is removed by the next who looks; the folder stays where others use it.
         drop(std::fs::remove_file(&self.path));
+        drop(self.path.parent().map(std::fs::remove_dir));
     }
 }
 
@@ -42,28 +50,56 @@ impl Pin {
     /// # Errors
     /// A file that retention has taken since the plan was made (plan again), or what the disk said.
     pub fn set(plan: &Plan) -> Result<Self, TreeError> {
-        let folder = plan.root.join(FOLDER);
-        std::fs::create_dir_all(&folder).map_err(TreeError::io("make the folder", &folder))?;
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = folder.join(format!("{}-{number}{ENDING}", std::process::id()));
-        let failed = TreeError::io("pin the files of a restore in", &path);
         let line = |entry: &Entry| {
             format!("{} {}\n", entry.level, file_name(entry.min_txid, entry.max_txid))
         };
         let text: String = plan.entries.iter().map(line).collect();
-        // Locked before it has its name, so that nobody takes it for a left-over.
-        let unnamed = path.with_extension("pin.new");
-        let mut file = File::create(&unnamed).map_err(&failed)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive)
-            .map_err(io::Error::from)
-            .map_err(&failed)?;
-        file.write_all(text.as_bytes()).map_err(&failed)?;
-        std::fs::rename(&unnamed, &path).map_err(&failed)?;
-        let pin = Self { path, _file: file };
+        let folder = plan.root.join(FOLDER);
+        let set = match write(&folder, &text) {
+            Ok(set) => Some(set),
+            Err(error) if is_read_only(&error) => None,
+            Err(error) => {
+                return Err(TreeError::io("pin the files of a restore in", &folder)(error));
+            }
+        };
+        let pin = Self { set };
         for (_, path) in plan.files() {
             std::fs::metadata(&path).map_err(TreeError::io("find", &path))?;
         }
         Ok(pin)
+    }
+
+    /// Whether retention is kept away; it cannot be where nothing can be written.
+    pub fn is_set(&self) -> bool {
+        self.set.is_some()
+    }
+}
+
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
+}
+
+fn write(folder: &Path, text: &str) -> io::Result<Set> {
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let path = folder.join(format!("{}-{number}{ENDING}", std::process::id()));
+    // Locked before it has its name, so that nobody takes it for a left-over.
+    let unnamed = path.with_extension("pin.new");
+    let mut file = create(folder, &unnamed)?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    file.write_all(text.as_bytes())?;
+    std::fs::rename(&unnamed, &path)?;
+    Ok(Set { path, _file: file })
+}
+
+/// The last pin to go takes the folder with it, perhaps right after it was made here.
+fn create(folder: &Path, unnamed: &Path) -> io::Result<File> {
+    let mut attempts = 0..ATTEMPTS_MAX;
+    loop {
+        std::fs::create_dir_all(folder)?;
+        match File::create(unnamed) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && attempts.next().is_some() => {}
+            file => return file,
+        }
     }
 }
 

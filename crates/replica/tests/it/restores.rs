@@ -273,3 +273,30 @@ fn a_full_disk_is_said_before_anything_is_read() {
     );
     assert_eq!((left, *read.lock().unwrap()), (0, false));
 }
+
+#[test]
+fn a_history_that_can_only_be_read_is_enough() {
+    let mut history = History::begin(512);
+    history.write(3);
+    let copy = history.path("copy");
+    std::fs::create_dir(&copy).unwrap();
+    let mount = |options: &[&str]| {
+        let mut mount = std::process::Command::new("mount");
+        mount.args(options).arg(&copy).status().is_ok_and(|status| status.success())
+    };
+    if !mount(&["-t", "tmpfs", "-o", "size=1m", "tmpfs"]) {
+        println!("skipped: no right to mount a small disk");
+        return;
+    }
+    let catalogue = history.tree.list().unwrap();
+    catalogue.export(catalogue.entries(), &copy, &replica::disk::Disk::default()).unwrap();
+    let still = mount(&["-o", "remount,ro"]);
+    let plan = replica::tree::Catalogue::of_foreign(&copy).unwrap().plan(At::Latest).unwrap();
+    let pinned = replica::tree::Pin::set(&plan).map(|pin| pin.is_set());
+    let to = history.path("from-copy.db");
+    let restored = to_file(&plan, &to, &Options::default(), &quietly);
+    let unmounted = std::process::Command::new("umount").arg(&copy).status().unwrap();
+    assert!(still && unmounted.success());
+    assert!(!pinned.unwrap());
+    assert_eq!((restored.unwrap().txid, rows(&to)), (2, 3));
+}

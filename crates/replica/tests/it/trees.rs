@@ -299,6 +299,12 @@ fn a_pin_that_nobody_holds_is_a_left_over() {
     let told = history.tree.judge(&Rules::default(), history.now_ms).unwrap();
     assert!(told.iter().all(|verdict| verdict.reason != Reason::InUse));
     assert_eq!(std::fs::read_dir(&pins).unwrap().count(), 0);
+    let plan = history.tree.list().unwrap().plan(At::Latest).unwrap();
+    let two = [Pin::set(&plan).unwrap(), Pin::set(&plan).unwrap()];
+    assert_eq!((two[0].is_set(), std::fs::read_dir(&pins).unwrap().count()), (true, 2));
+    drop(two);
+    // Nothing of ours is left in a tree that may be somebody else's.
+    assert!(!pins.exists());
 }
 
 #[test]
