@@ -140,7 +140,8 @@ impl Disk {
         }
     }
 
-    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+    /// Makes the name of `path` durable.
+    pub(crate) fn sync_folder(&self, path: &Path) -> io::Result<()> {
         self.step(Step::SyncFolder, path)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()

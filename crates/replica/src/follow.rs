@@ -11,13 +11,14 @@
 //! file but whose writer died before it counted is overwritten by the next one. Times are those
 //! at which a commit was seen, as a log does not tell any.
 
+mod config;
+mod error;
 mod repair;
 mod scan;
 mod seal;
 mod ship;
 mod status;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -25,14 +26,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use ltx::wal::Chain;
 
-use crate::disk::Disk;
-use crate::gate::{self, Filesystem, Unfit};
-use crate::lease::{Lease, LeaseError};
+use self::error::kind_of;
+use crate::gate::{self, Filesystem};
+use crate::lease::Lease;
 use crate::log::Log;
 use crate::pages::PageMap;
 use crate::source::{Source, SourceError};
 use crate::tree::{Timelines, Tree, TreeError};
 
+pub use config::{Clock, FollowConfig};
+pub use error::FollowError;
 pub use scan::{Audit, FullDone, Scan};
 pub use status::{Controls, Fault, FaultKind, Repair, State, Status};
 
@@ -40,115 +43,6 @@ pub use status::{Controls, Fault, FaultKind, Repair, State, Status};
 const RETRY: Duration = Duration::from_secs(1);
 /// And at most, where trying costs something.
 const RETRY_MAX: Duration = Duration::from_mins(1);
-
-/// Tells the time.
-#[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
-
-impl Clock {
-    /// A clock that tells what `now` says.
-    pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        Self(Arc::new(now))
-    }
-
-    /// The time.
-    pub fn now(&self) -> Timestamp {
-        (self.0)()
-    }
-}
-
-impl Default for Clock {
-    fn default() -> Self {
-        Self::new(Timestamp::now)
-    }
-}
-
-impl std::fmt::Debug for Clock {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Clock")
-    }
-}
-
-/// What is followed, into what, and how closely.
-#[derive(Debug, Clone)]
-pub struct FollowConfig {
-    /// The live database.
-    pub database: PathBuf,
-    /// The folder of its timelines.
-    pub history: PathBuf,
-    /// Who we are, for whoever finds the history in use.
-    pub holder: String,
-    /// Our release, for the manifest.
-    pub agent: String,
-    /// How often the log is looked at.
-    pub poll: Duration,
-    /// From this length in bytes on the log is let be started over.
-    pub seal_bytes: u64,
-    /// After this time it is, where anything was written.
-    pub seal_after: Duration,
-    /// From this length on it is let go although it was not shipped, so as not to fill the disk of
-    /// the database; a gap is repaired later.
-    pub log_bytes_max: u64,
-    /// The way to the disk.
-    pub disk: Disk,
-    /// The time.
-    pub clock: Clock,
-}
-
-impl FollowConfig {
-    /// The usual way to follow `database` into `history`.
-    pub fn new(database: PathBuf, history: PathBuf) -> Self {
-        Self {
-            database,
-            history,
-            holder: "backup-agent".to_owned(),
-            agent: env!("CARGO_PKG_VERSION").to_owned(),
-            poll: Duration::from_millis(200),
-            seal_bytes: 4 << 20,
-            seal_after: Duration::from_mins(1),
-            log_bytes_max: 1 << 30,
-            disk: Disk::default(),
-            clock: Clock::default(),
-        }
-    }
-}
-
-/// Why following does not go on for now.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FollowError {
-    /// The database cannot be read.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The history cannot be written or read.
-    #[error(transparent)]
-    Tree(#[from] TreeError),
-    /// Somebody else follows it.
-    #[error(transparent)]
-    Lease(#[from] LeaseError),
-    /// It must not be followed here.
-    #[error(transparent)]
-    Unfit(#[from] Unfit),
-    /// The map of pages cannot be written or read.
-    #[error("cannot {action} the map of pages {}: {source}", .path.display())]
-    Map {
-        /// What was being done.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Writers were at it all the time.
-    #[error("{} was written all the time; this is tried again", .0.display())]
-    Busy(PathBuf),
-    /// The log was taken away.
-    #[error("{} was removed or exchanged while it was in use: restart the database's service, or what it commits from now on is lost when it ends", .0.display())]
-    LogGone(PathBuf),
-    /// The follower has ended.
-    #[error("following has ended")]
-    Ended,
-}
 
 /// Where in the log everything before is shipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -301,7 +195,10 @@ impl Follower {
     pub fn look(&mut self) -> Result<Looked, FollowError> {
         let now = self.config.clock.now();
         self.status.looked = Some(now);
-        let outcome = self.open_source().and_then(|()| self.look_at_source());
+        let mut outcome = self.open_source().and_then(|()| self.look_at_source());
+        if matches!(&outcome, Err(FollowError::Tree(TreeError::Occupied { .. }))) {
+            outcome = self.adopt().and_then(|()| self.look_at_source());
+        }
         if outcome.is_ok() {
             self.status.state = State::Following;
             self.status.behind_since = None;
@@ -324,6 +221,26 @@ impl Follower {
             source.let_go()?;
         }
         looked
+    }
+
+    /// Takes in a file that has its name although writing it failed in the end: its folder could
+    /// not be made durable. What it holds counts, and the next one goes on top of it.
+    fn adopt(&mut self) -> Result<(), FollowError> {
+        let tree = self.history()?.clone();
+        let catalogue = tree.list()?;
+        let Some(newest) = catalogue.newest().filter(|newest| newest.max_txid > self.txid) else {
+            return Ok(());
+        };
+        let path = tree.path_of(newest);
+        let synced = self.config.disk.sync_folder(&path);
+        synced.map_err(|source| TreeError::Io { action: "make durable", path, source })?;
+        tree.examine(newest)?;
+        self.lose_position("a file was written although its folder could not be made durable");
+        self.map = None;
+        self.txid = newest.max_txid;
+        self.last_ms = newest.time_ms;
+        self.status.txid = self.txid;
+        Ok(())
     }
 
     /// From here on the live pages and the map are to be compared.
@@ -440,29 +357,6 @@ const ENDED_BY_SUCCESS: [FaultKind; 8] = [
     FaultKind::LogGone,
     FaultKind::LogTooLong,
 ];
-
-fn kind_of(error: &FollowError) -> FaultKind {
-    let io = match error {
-        FollowError::Source(SourceError::Missing(_)) => return FaultKind::Missing,
-        FollowError::Source(SourceError::NotWal(_)) => return FaultKind::NotWal,
-        FollowError::Unfit(_) => return FaultKind::Unfit,
-        FollowError::LogGone(_) => return FaultKind::LogGone,
-        FollowError::Tree(
-            TreeError::Io { source, .. } | TreeError::Ltx { source: ltx::Error::Io(source), .. },
-        )
-        | FollowError::Lease(LeaseError::Io { source, .. })
-        | FollowError::Map { source, .. } => source,
-        FollowError::Source(_) | FollowError::Busy(_) | FollowError::Ended => {
-            return FaultKind::Database;
-        }
-        FollowError::Tree(_) | FollowError::Lease(_) => return FaultKind::History,
-    };
-    match io.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => FaultKind::Full,
-        std::io::ErrorKind::ReadOnlyFilesystem => FaultKind::ReadOnly,
-        _ => FaultKind::History,
-    }
-}
 
 /// The file system of the database, or of the folder it will be in.
 fn check_filesystem(config: &FollowConfig) -> Result<(), FollowError> {

@@ -64,7 +64,7 @@ impl PageMap {
     }
 
     /// Notes what page `pgno`, from 1, is now.
-    pub(crate) fn set(&mut self, pgno: u32, print: Print) {
+    pub fn set(&mut self, pgno: u32, print: Print) {
         let Some(at) = (pgno as usize).checked_sub(1) else { return };
         let prints = Arc::make_mut(&mut self.prints);
         if prints.len() <= at {

@@ -23,6 +23,9 @@ pub enum SourceError {
     /// Its changes do not go through a log.
     #[error("{} is not in WAL mode, so there is no log to follow: its service sets that mode when it starts", .0.display())]
     NotWal(PathBuf),
+    /// It cannot be locked, as it can only be read.
+    #[error("{} can only be read: mount its volume for writing, with the user of its service, as its locks and its log's index are files too", .0.display())]
+    ReadOnly(PathBuf),
     /// SQLite said no.
     #[error("cannot {action} {}: {source}", .path.display())]
     Sqlite {
@@ -110,6 +113,9 @@ impl Source {
         let open = || connect(path);
         let control = open()?;
         let asked = SourceError::sqlite("read", path);
+        if control.is_readonly("main").map_err(&asked)? {
+            return Err(SourceError::ReadOnly(path.to_owned()));
+        }
         let mode: String =
             control.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(&asked)?;
         if mode != "wal" {

@@ -35,21 +35,19 @@ impl Follower {
     /// # Errors
     /// What stands in the way. The log is held then as before.
     pub fn seal(&mut self) -> Result<bool, FollowError> {
-        let mut locked = false;
-        let mut done = false;
+        let (mut locked, mut done, mut held_back) = (false, false, false);
         for _ in 0..ROUNDS {
             let frames = self.step_over()?;
             if frames.log == frames.backfilled {
                 // Only a reader that begins now stands in nobody's way.
                 done = self.step_over_if_still(frames)?;
-            } else if self.is_held_back(frames) {
-                break;
             }
-            if done {
+            held_back = self.is_held_back(frames);
+            if done || held_back {
                 break;
             }
         }
-        if !done {
+        if !done && !held_back {
             locked = true;
             done = self.seal_locked()?;
         }
@@ -101,16 +99,28 @@ impl Follower {
 
     fn seal_locked(&mut self) -> Result<bool, FollowError> {
         self.flush()?;
-        let sealed = self.locked(|follower| {
-            let source = follower.live()?;
-            source.let_go()?;
-            let copied = source.backfill();
-            source.hold()?;
-            Ok(copied?.1)
-        })?;
-        let Some(frames) = sealed else { return Ok(false) };
-        self.sealed = self.frames_shipped().filter(|shipped| *shipped == frames.log);
-        Ok(frames.log == frames.backfilled)
+        let sealed = self.locked(Self::begin_anew)?;
+        Ok(sealed.is_some_and(|frames| frames.log == frames.backfilled))
+    }
+
+    /// Ends our reading, copies the log into the database, and begins to read again, while the
+    /// writers are held back. What was read before that waits to be shipped.
+    fn begin_anew(&mut self) -> Result<Frames, FollowError> {
+        let source = self.live()?;
+        source.let_go()?;
+        let copied = source.backfill();
+        let held = source.hold().and(copied);
+        match held {
+            Ok((_, frames)) => {
+                let waiting = self.pending.as_ref().map(|batch| batch.end().frames());
+                self.sealed = waiting.or(self.frames_shipped());
+                Ok(frames)
+            }
+            Err(error) => {
+                self.lose_position("the log could not be held after a seal");
+                Err(error.into())
+            }
+        }
     }
 
     /// Lets go of a log that cannot be shipped before it fills the disk of the database.

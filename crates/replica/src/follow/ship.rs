@@ -78,6 +78,10 @@ impl Follower {
             let frames = self.live()?.frames()?.log;
             let place = match (self.position, begin) {
                 (Position::Unknown, _) => return Ok(Tail::Gap),
+                (Position::At(place), _) if frames == 0 && self.sealed != Some(place.frames()) => {
+                    self.lose_position("the log was emptied before it was read");
+                    return Ok(Tail::Gap);
+                }
                 (_, _) if frames == 0 => return Ok(Tail::Nothing),
                 // The first frames are being written, or the file was opened a moment too early.
                 (_, None) => continue,
@@ -274,6 +278,11 @@ impl Follower {
 }
 
 impl Batch {
+    /// Where the batch ends.
+    pub(super) fn end(&self) -> Chain {
+        self.delta.end
+    }
+
     /// Fills `page` with the content of page `pgno`.
     fn page(&self, log: Option<&Log>, pgno: u32, page: &mut [u8]) -> Result<(), FollowError> {
         if let Some(held) = self.held.get(&pgno) {

@@ -31,7 +31,7 @@ pub enum FaultKind {
     Unfit,
     /// The disk of the history is full.
     Full,
-    /// The disk of the history takes no writing.
+    /// The disk of the history, or of the database, takes no writing.
     ReadOnly,
     /// The history cannot be written or read for another reason.
     History,

@@ -1,9 +1,14 @@
 //! A live database that is followed while it is written: every point comes back as it was.
 
 mod accidents;
+mod killed;
 mod live;
+mod model;
 mod restarts;
 mod scans;
+mod under_fire;
+
+pub(crate) use live::image;
 
 use replica::disk::Step;
 use replica::follow::{Looked, State};

@@ -3,6 +3,7 @@
 
 mod following;
 mod history;
+mod logs;
 mod restores;
 mod stock;
 mod swaps;
