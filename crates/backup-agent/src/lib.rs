@@ -10,6 +10,7 @@ pub mod copies;
 pub mod exports;
 pub mod heartbeats;
 pub mod job;
+pub mod offsite;
 pub mod record;
 pub mod runner;
 pub mod schedule;

@@ -1,0 +1,5 @@
+//! The agent against real files, sockets and far sides.
+#![expect(clippy::unwrap_used, reason = "what helpers of a test cannot do fails the test")]
+
+mod dav;
+mod offsite;
