@@ -5,6 +5,7 @@
 //! back the same from both, byte for byte; and every repository of snapshots is read whole. A
 //! fault ends nothing: everything is tried, and all of it is told.
 
+mod folders;
 mod rehearsal;
 mod report;
 mod sentinel;

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -23,31 +24,31 @@ use super::{Database, Elsewhere, How, Snapshots, moment};
 const PIECE_BYTES: usize = 1 << 20;
 
 pub(super) struct Rehearsal<'a> {
-    how: &'a How<'a>,
+    pub(super) how: &'a How<'a>,
     began: Timestamp,
-    points: Vec<Point>,
+    pub(super) points: Vec<Point>,
     faults: Vec<String>,
 }
 
 /// What is to be tried.
-struct Trial<'a> {
-    name: &'a str,
-    tier: Tier,
-    which: Which,
-    live: Option<&'a Contents>,
+pub(super) struct Trial<'a> {
+    pub(super) name: &'a str,
+    pub(super) tier: Tier,
+    pub(super) which: Which,
+    pub(super) live: Option<&'a Contents>,
 }
 
 /// Which point came back.
-struct Back {
-    shows: Option<Timestamp>,
-    txid: Option<u64>,
+pub(super) struct Back {
+    pub(super) shows: Option<Timestamp>,
+    pub(super) txid: Option<u64>,
 }
 
 /// What it was.
 #[derive(Default)]
-struct Looked {
-    bytes: u64,
-    checksum: Option<String>,
+pub(super) struct Looked {
+    pub(super) bytes: u64,
+    pub(super) checksum: Option<String>,
 }
 
 impl<'a> Rehearsal<'a> {
@@ -208,23 +209,6 @@ impl<'a> Rehearsal<'a> {
         });
     }
 
-    /// The newest snapshot of each folder, brought back as a folder.
-    pub(super) fn folders(&mut self, folders: &Snapshots<'_>) {
-        let listed = match folders.repository.list() {
-            Ok(listing) => listing.snapshots,
-            Err(error) => return self.fault(error.to_string()),
-        };
-        let names: BTreeSet<&str> = listed.iter().map(|snapshot| snapshot.name.as_str()).collect();
-        for name in names {
-            let Some(newest) = listed.iter().rev().find(|snapshot| snapshot.name == name) else {
-                continue;
-            };
-            let trial =
-                Trial { name, tier: folders.tier.clone(), which: Which::Latest, live: None };
-            self.trial_of_folder(&trial, folders, newest);
-        }
-    }
-
     /// Reads a repository whole.
     pub(super) fn whole(&mut self, repository: &Snapshots<'_>) {
         if (self.how.stop)() {
@@ -242,31 +226,6 @@ impl<'a> Rehearsal<'a> {
             }
             Err(error) => self.fault(error.to_string()),
         }
-    }
-
-    fn trial_of_folder(&mut self, trial: &Trial<'_>, from: &Snapshots<'_>, newest: &Snapshot) {
-        if (self.how.stop)() {
-            return;
-        }
-        let started = Instant::now();
-        let to = self.how.scratch.join("folder");
-        let mut faults = Vec::new();
-        let mut bytes = 0;
-        match from.repository.restore(&newest.id, &to) {
-            Ok(restored) => {
-                bytes = restored.bytes;
-                if newest.bytes.is_some_and(|said| said < bytes) {
-                    faults.push("more came back than was ever there".to_owned());
-                }
-            }
-            Err(error) => faults.push(error.to_string()),
-        }
-        if let Err(error) = clear(&to) {
-            faults.push(format!("what came back cannot be removed: {error}"));
-        }
-        let back = Back { shows: Some(newest.time), txid: None };
-        let looked = Looked { bytes, checksum: None };
-        self.points.push(point(trial, Some(back), looked, started, faults));
     }
 
     /// Restores a database's point and looks into it.
@@ -322,7 +281,7 @@ fn bring_back(plan: &replica::tree::Plan, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn point(
+pub(super) fn point(
     trial: &Trial<'_>,
     back: Option<Back>,
     looked: Looked,
@@ -356,9 +315,13 @@ fn checksum(path: &Path) -> anyhow::Result<String> {
 }
 
 /// Removes a file or a folder, if it is there.
-fn clear(path: &PathBuf) -> std::io::Result<()> {
+pub(super) fn clear(path: &Path) -> std::io::Result<()> {
     let removed = match fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        Ok(found) if found.is_dir() => {
+            // Folders come back with their permissions, which may forbid emptying them.
+            open_up(path)?;
+            fs::remove_dir_all(path)
+        }
         Ok(_) => fs::remove_file(path),
         Err(error) => Err(error),
     };
@@ -366,4 +329,16 @@ fn clear(path: &PathBuf) -> std::io::Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }
+}
+
+/// Gives us every right on a folder and those below it.
+fn open_up(folder: &Path) -> std::io::Result<()> {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
 }

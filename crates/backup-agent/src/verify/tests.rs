@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use replica::disk::Disk;
 use replica::tree::{FULLS, Header, Manifest, SHIPPED, Timelines, Tree, TreeError};
 use rusqlite::Connection;
-use snapshots::{Class, Depth, Image, Kind, Label, Place, Repository, Stream};
+use snapshots::{Class, Depth, Folder, Image, Kind, Label, Place, Repository, Stream};
 
 use super::{Copies, Database, Elsewhere, How, Report, Snapshots, Tier, Which, run};
 
@@ -20,6 +20,7 @@ struct House {
     timelines: Timelines,
     tree: Tree,
     images: Repository,
+    files: Option<Repository>,
     began_ms: i64,
 }
 
@@ -46,7 +47,7 @@ impl House {
         let tree = Tree::create(&root, manifest, Disk::default()).unwrap();
         let place = Place::Folder(folder.path().join("images"));
         let images = Repository::create(&place, Kind::Images, &"secret".into()).unwrap();
-        let house = Self { folder, timelines, tree, images, began_ms };
+        let house = Self { folder, timelines, tree, images, files: None, began_ms };
         house.put(1, true);
         house.snapshot(1);
         for txid in 2..=5 {
@@ -123,6 +124,38 @@ impl House {
         self.images.take_stream(Stream { label, image }).unwrap();
     }
 
+    /// Takes snapshots of a folder as it is on three days.
+    fn keeps_a_folder(&mut self, fill: impl Fn(&Path, u64)) {
+        let place = Place::Folder(self.folder.path().join("files"));
+        let files = Repository::create(&place, Kind::Files, &"secret".into()).unwrap();
+        let root = self.folder.path().join("notes");
+        fs::create_dir_all(&root).unwrap();
+        for day in 1..=3 {
+            fill(&root, day);
+            let label = Label {
+                class: Class::Volume,
+                name: "notes".to_owned(),
+                time: Timestamp::from_millisecond(self.time_ms(day)).unwrap(),
+                txid: None,
+                host: "kotonoha".to_owned(),
+            };
+            let images = |path: &Path| {
+                let bytes = fs::read(path)?;
+                let (bytes, reader) = (bytes.len() as u64, Box::new(std::io::Cursor::new(bytes)));
+                Ok(Image { bytes, reader })
+            };
+            let folder = Folder {
+                label,
+                root: root.clone(),
+                exclude: Vec::new(),
+                held: Vec::new(),
+                images: Some(std::sync::Arc::new(images)),
+            };
+            files.take_folder(&folder).unwrap();
+        }
+        self.files = Some(files);
+    }
+
     fn verify(&self) -> Report {
         self.verify_with(&[], &|| false)
     }
@@ -135,14 +168,14 @@ impl House {
             timelines: &self.timelines,
             image: "talk.db",
         };
-        let images =
-            Snapshots { tier: Tier::Snapshots, repository: &self.images, depth: Depth::Everything };
+        let whole =
+            |repository| Snapshots { tier: Tier::Snapshots, repository, depth: Depth::Everything };
         let elsewhere =
             elsewhere.iter().map(|fetch| Elsewhere { name: "usb", fetch: *fetch }).collect();
         let copies = Copies {
             databases: vec![database],
-            images: vec![images],
-            folders: Vec::new(),
+            images: vec![whole(&self.images)],
+            folders: self.files.iter().map(whole).collect(),
             elsewhere,
         };
         let scratch = self.folder.path().join("scratch");
@@ -303,6 +336,47 @@ fn a_far_side_is_restored_from_too_and_its_fault_hides_no_other() {
     let report = house.verify_with(&[&broken], &|| false);
     assert_eq!(faults(&report), ["the history of talk from usb: the key is lost"]);
     assert_eq!(report.points.len(), 7, "everything else was tried");
+}
+
+#[test]
+fn folders_come_back_too_and_leave_nothing_behind_whatever_their_permissions() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut house = House::new();
+    house.keeps_a_folder(|root, day| {
+        let closed = root.join(format!("closed-{day}"));
+        fs::create_dir_all(closed.join("deep")).unwrap();
+        fs::write(closed.join("deep/note"), format!("day {day}")).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o500)).unwrap();
+    });
+    let report = house.verify();
+    assert!(report.is_proven(), "{report:?}");
+    let tried: Vec<_> = report
+        .points
+        .iter()
+        .filter(|point| point.name == "notes")
+        .map(|point| (point.which, point.bytes))
+        .collect();
+    assert_eq!(tried, [(Which::Latest, 15), (Which::Random, 10), (Which::Oldest, 5)]);
+}
+
+#[test]
+fn a_torn_database_in_a_folder_is_told() {
+    let mut house = House::new();
+    let live = fs::read(house.live()).unwrap();
+    house.keeps_a_folder(|root, day| {
+        let mut bytes = live.clone();
+        if day == 3 {
+            let last = bytes.len() - PAGE as usize;
+            bytes[last..].fill(0x55);
+        }
+        fs::write(root.join("app.db"), bytes).unwrap();
+    });
+    let told = faults(&house.verify());
+    assert!(
+        told[0].contains("notes, latest point from snapshots: app.db: integrity_check"),
+        "{told:?}"
+    );
+    assert!(told.iter().all(|fault| fault.contains("latest")), "{told:?}");
 }
 
 #[test]
