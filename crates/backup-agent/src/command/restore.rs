@@ -123,10 +123,11 @@ fn swap(
     options: &Options,
     watch: restore::Watch<'_>,
 ) -> Result<(Restored, Vec<String>), Refusal> {
-    let stamp = Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
+    let stamp = Timestamp::now().strftime("%Y%m%d_%H%M%S").to_string();
     let live: &Path = &wished.database.path;
+    let options = Options { user_version: closed_mark(live), ..options.clone() };
     let swapped =
-        restore::swap(&wished.plan, live, (&stamp, options), watch).map_err(Refusal::failed)?;
+        restore::swap(&wished.plan, live, (&stamp, &options), watch).map_err(Refusal::failed)?;
     let timelines = copies::timelines(&config.repository, wished.database);
     let begun = timelines
         .branch(&wished.plan, Timestamp::now(), env!("CARGO_PKG_VERSION"))
@@ -138,6 +139,15 @@ fn swap(
         .collect();
     lines.push(format!("a new timeline begins: {}", begun.number));
     Ok((swapped.restored, lines))
+}
+
+/// What the header of a file says that was closed in a life of its own, where the database's owner
+/// keeps that there (docs/migrations.md): a file that comes from the middle of a life would be taken
+/// for one whose log was left behind.
+fn closed_mark(live: &Path) -> Option<u32> {
+    let mut identity = live.as_os_str().to_owned();
+    identity.push(".identity");
+    Path::new(&identity).exists().then(|| rand::random_range(1..1_u32 << 30) << 1)
 }
 
 fn done(config: &Config, wished: &Wished<'_>, restored: &Restored, more: Vec<String>) -> Done {
@@ -179,5 +189,21 @@ fn tell(said: &Mutex<(Instant, Option<Stage>)>, now: Progress) {
     match (now.done * 100).checked_div(now.total) {
         Some(percent) => progress(&format!("{stage}: {percent} %")),
         None => progress(stage),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::closed_mark;
+
+    #[test]
+    fn only_databases_of_ours_are_marked_and_as_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let live = folder.path().join("conversation.db");
+        assert_eq!(closed_mark(&live), None);
+        std::fs::write(folder.path().join("conversation.db.identity"), "7\n").unwrap();
+        let marks = [closed_mark(&live), closed_mark(&live)].map(Option::unwrap);
+        assert!(marks.iter().all(|mark| mark % 2 == 0 && *mark > 0), "{marks:?}");
+        assert_ne!(marks[0], marks[1]);
     }
 }

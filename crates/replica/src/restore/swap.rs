@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -160,10 +160,12 @@ fn move_aside(path: &Path, stamp: &str) -> Result<Vec<PathBuf>, RestoreError> {
 /// A second name for a file; a copy where the file system knows no second names.
 fn keep(from: &Path, to: &Path) -> Result<(), RestoreError> {
     let failed = RestoreError::io("keep a copy of", from);
-    if std::fs::hard_link(from, to).is_ok() {
-        return Ok(());
+    // Nobody has the database open here, so that opening it breaks no lock.
+    if std::fs::hard_link(from, to).is_err() {
+        std::fs::copy(from, to).map_err(&failed)?;
     }
-    // Nobody has the database open here, so that reading it breaks no lock.
-    std::fs::copy(from, to).map_err(&failed)?;
-    File::open(to).and_then(|file| file.sync_all()).map_err(failed)
+    let file = File::options().append(true).open(to).map_err(&failed)?;
+    // Owners let go of what was set aside long ago, which is now, whenever it was written last.
+    file.set_modified(SystemTime::now()).map_err(&failed)?;
+    file.sync_all().map_err(failed)
 }

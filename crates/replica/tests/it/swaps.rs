@@ -46,12 +46,18 @@ fn a_stopped_database_is_replaced_and_what_was_there_is_kept() {
     assert!(history.path("live.db-wal").exists());
     let rights = std::fs::Permissions::from_mode(0o640);
     std::fs::set_permissions(history.database(), rights.clone()).unwrap();
+    let long_ago = std::time::SystemTime::UNIX_EPOCH;
+    let file = File::options().append(true).open(history.database()).unwrap();
+    file.set_modified(long_ago).unwrap();
+    drop(file);
     let done = swapped(&history, At::Txid(2)).unwrap();
     assert_eq!((done.restored.txid, done.restored.path), (2, history.database()));
     assert_eq!(rows(&history.database()), 10);
     assert!(!history.path("live.db-wal").exists());
     assert_eq!(std::fs::metadata(history.database()).unwrap().permissions().mode() & 0o777, 0o640);
     assert_eq!(done.aside[0], history.path("set-aside/live.db_20261122_210000"));
+    let set_aside = std::fs::metadata(&done.aside[0]).unwrap().modified().unwrap();
+    assert!(set_aside.elapsed().is_ok_and(|age| age.as_secs() < 600));
     assert_eq!(count(&done.aside[0]), 16);
     let again = swapped(&history, At::Txid(3)).unwrap();
     assert_eq!(again.aside, [history.path("set-aside/live.db_20261122_210000-2")]);
