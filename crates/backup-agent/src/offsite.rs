@@ -16,10 +16,12 @@ mod bring_back;
 mod decide;
 mod far;
 mod queue;
+mod queues;
 mod settings;
 mod standing;
 
-pub use bring_back::{BringBackError, FarTimeline, bring_back, timelines};
+pub use bring_back::{BringBackError, FarTimeline, bring_back, bring_back_newest, timelines};
 pub use queue::{Limits, Proven, Queue, Source};
+pub use queues::{LAG_MAX, Queues, QueuesError, outcome};
 pub use settings::Elsewhere;
 pub use standing::{Lag, Standing, Trouble};

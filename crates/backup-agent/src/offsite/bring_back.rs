@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use objects::{Envelope, EnvelopeError, Fault, Object, Target};
-use replica::tree::{At, Catalogue, Entry, PlanError, TreeError};
+use replica::disk::Disk;
+use replica::tree::{At, Catalogue, Entry, PlanError, Tree, TreeError};
 
 use super::far::{Layout, folder_of, is_sealed};
 
@@ -62,7 +63,8 @@ pub enum BringBackError {
     },
 }
 
-/// Every timeline of a database on a target, oldest number first.
+/// Every timeline of a database on a target, in the order in which they began: a house that was
+/// built anew begins with the first number again.
 pub async fn timelines(target: &Target, database: &str) -> Result<Vec<FarTimeline>, Fault> {
     let folder = folder_of(database);
     let mut by_name: BTreeMap<String, Vec<Object>> = BTreeMap::new();
@@ -72,6 +74,8 @@ pub async fn timelines(target: &Target, database: &str) -> Result<Vec<FarTimelin
             by_name.entry(name.to_owned()).or_default().push(object.clone());
         }
     }
+    let mut by_name: Vec<_> = by_name.into_iter().collect();
+    by_name.sort_by(|(one, _), (other, _)| began(one).cmp(began(other)));
     let timelines = by_name.into_iter().map(|(name, objects)| {
         let sealed = objects.iter().any(|object| is_sealed(&object.path));
         let layout = Layout::new(database, &name, sealed);
@@ -79,6 +83,29 @@ pub async fn timelines(target: &Target, database: &str) -> Result<Vec<FarTimelin
         FarTimeline { name, sealed, catalogue, layout }
     });
     Ok(timelines.collect())
+}
+
+/// When a timeline began, as its name tells.
+fn began(name: &str) -> &str {
+    name.splitn(3, '-').nth(2).unwrap_or_default()
+}
+
+/// Brings what leads to the newest point of the newest timeline that leads to one, as
+/// [`bring_back`] does.
+pub async fn bring_back_newest(
+    target: &Target,
+    envelope: Option<&Envelope>,
+    database: &str,
+    to: &Path,
+) -> Result<Tree, BringBackError> {
+    let timelines = timelines(target, database).await?;
+    let usable = timelines.iter().rev().find(|one| one.catalogue.plan(At::Latest).is_ok());
+    let timeline = usable.or(timelines.last()).ok_or_else(|| {
+        let place = format!("{} on {}", folder_of(database), target.name());
+        PlanError::Empty(PathBuf::from(place))
+    })?;
+    bring_back(target, envelope, timeline, Some(At::Latest), to).await?;
+    Ok(Tree::open(to, Disk::default())?)
 }
 
 /// Brings a timeline back into the empty folder `to`: what leads to the point `at`, or, where

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use backup_agent::offsite::{Limits, Proven, Queue, Source, Standing};
+use backup_agent::offsite::{Limits, Proven, Queue, Source, Standing, bring_back_newest};
 use jiff::Timestamp;
 use objects::{Envelope, FaultKind, Target};
 use replica::disk::Disk;
-use replica::tree::{Timelines, file_name};
+use replica::tree::{At, Timelines, file_name};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -307,6 +307,63 @@ async fn what_is_forgotten_while_it_is_sent_is_no_fault() {
     queue.round().await.unwrap();
     assert_eq!(short(&server.arrived()), ["0/0b-0b.ltx"]);
     drop(next);
+}
+
+#[tokio::test]
+async fn a_real_history_comes_back_from_elsewhere_with_the_paper_key_alone() {
+    let (place, server) = (tempfile::tempdir().unwrap(), Dav::start().await);
+    let database = place.path().join("live.db");
+    let writer = rusqlite::Connection::open(&database).unwrap();
+    writer.pragma_update(None, "journal_mode", "wal").unwrap();
+    writer.execute_batch("CREATE TABLE words (word TEXT)").unwrap();
+    let history = place.path().join("chats");
+    let config = replica::FollowConfig::new(database.clone(), history.clone());
+    let mut follower = replica::Follower::open(config).unwrap();
+    follower.look().unwrap();
+    follower.scan().unwrap().full().unwrap();
+    for number in 0..20 {
+        writer.execute("INSERT INTO words VALUES (?1)", [format!("word {number}")]).unwrap();
+        follower.look().unwrap();
+    }
+    let (recipient, paper) = Envelope::generate();
+    let sealing = Envelope::new(&[recipient], &[]).unwrap();
+    let sources = vec![Source {
+        database: "chats".to_owned(),
+        timelines: Timelines::new(&history, Disk::default()),
+    }];
+    let limits = Limits::new(Duration::from_millis(20), &place.path().join("staging"));
+    let (_proven, proven) = watch::channel(Proven::new());
+    let far = target("far", server.port());
+    let queue = Queue::new(far.clone(), Some(Arc::new(sealing.clone())), sources, limits, proven);
+    until(queue, "done", done).await;
+
+    // The machine is gone; what is left is the far side and the key on paper.
+    let empty = tempfile::tempdir().unwrap();
+    let locked = bring_back_newest(&far, Some(&sealing), "chats", &empty.path().join("no")).await;
+    assert!(locked.unwrap_err().to_string().contains("none of the keys here opens this"));
+    let opening = Envelope::new(&[], &[paper]).unwrap();
+    let to = empty.path().join("tree");
+    let tree = bring_back_newest(&far, Some(&opening), "chats", &to).await.unwrap();
+    let plan = tree.list().unwrap().plan(At::Latest).unwrap();
+    let restored = empty.path().join("restored.db");
+    let options = replica::restore::Options::default();
+    let unheard = |_| std::ops::ControlFlow::Continue(());
+    replica::restore::to_file(&plan, &restored, &options, &unheard).unwrap();
+    let reader = rusqlite::Connection::open(&restored).unwrap();
+    let count = |sql: &str| reader.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT count(*) FROM words"), 20);
+
+    // One flipped bit on the far side is noticed on the way back.
+    server.change(|files| {
+        let (_, body) = files.iter_mut().find(|(name, _)| name.contains("/9/")).unwrap();
+        let mut bytes = body.to_vec();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        *body = bytes.into();
+    });
+    let again = empty.path().join("again");
+    let error = bring_back_newest(&far, Some(&opening), "chats", &again).await.unwrap_err();
+    assert!(error.to_string().contains("damaged or cut off"), "{error}");
 }
 
 /// The time of a file goes with it; a queue of tests writes junk, so that it is looked at here.
