@@ -5,6 +5,7 @@
 //! back the same from both, byte for byte; and every repository of snapshots is read whole. A
 //! fault ends nothing: everything is tried, and all of it is told.
 
+mod far;
 mod folders;
 mod rehearsal;
 mod report;
@@ -14,9 +15,10 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use replica::inspect::Contents;
-use replica::tree::{Timelines, Tree};
+use replica::tree::Timelines;
 use snapshots::{Depth, Repository};
 
+pub use far::{Fetched, fetch};
 use rehearsal::Rehearsal;
 pub use report::{FILE, Point, Report, Tier, Which};
 pub use sentinel::judge;
@@ -34,8 +36,8 @@ pub struct Database<'a> {
     pub image: &'a str,
 }
 
-/// Brings the history of a database from a far side into a folder, ready to be read.
-pub type Fetch<'a> = dyn Fn(&str, &Path) -> anyhow::Result<Tree> + 'a;
+/// Brings the history of a database from a far side into a folder: mostly [`fetch`].
+pub type Fetch<'a> = dyn Fn(&str, &Path) -> anyhow::Result<Fetched> + 'a;
 
 /// A far side that keeps histories.
 pub struct Elsewhere<'a> {

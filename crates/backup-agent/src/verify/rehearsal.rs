@@ -18,7 +18,7 @@ use snapshots::{Depth, Snapshot};
 
 use super::report::{Point, Report, Tier, Which};
 use super::sentinel::judge;
-use super::{Database, Elsewhere, How, Snapshots, moment};
+use super::{Database, Elsewhere, Fetched, How, Snapshots, moment};
 
 /// Bytes read at a time to make a checksum.
 const PIECE_BYTES: usize = 1 << 20;
@@ -28,6 +28,7 @@ pub(super) struct Rehearsal<'a> {
     began: Timestamp,
     pub(super) points: Vec<Point>,
     faults: Vec<String>,
+    notes: Vec<String>,
 }
 
 /// What is to be tried.
@@ -56,7 +57,7 @@ impl<'a> Rehearsal<'a> {
         clear(&how.scratch).context("empty the scratch folder")?;
         fs::create_dir_all(&how.scratch).context("make the scratch folder")?;
         let began = Timestamp::now();
-        Ok(Self { how, began, points: Vec::new(), faults: Vec::new() })
+        Ok(Self { how, began, points: Vec::new(), faults: Vec::new(), notes: Vec::new() })
     }
 
     pub(super) fn end(mut self) -> Report {
@@ -66,8 +67,8 @@ impl<'a> Rehearsal<'a> {
         if (self.how.stop)() {
             self.faults.push("it was ended before everything was tried".to_owned());
         }
-        let Self { began, points, faults, .. } = self;
-        Report { began, ended: Timestamp::now(), points, faults }
+        let Self { began, points, faults, notes, .. } = self;
+        Report { began, ended: Timestamp::now(), points, faults, notes }
     }
 
     pub(super) fn fault(&mut self, fault: String) {
@@ -99,7 +100,12 @@ impl<'a> Rehearsal<'a> {
         let into = self.how.scratch.join("fetched");
         let tier = Tier::Elsewhere(far.name.to_owned());
         match (far.fetch)(database.name, &into) {
-            Ok(tree) => self.tree(database.name, &tier, &tree, live),
+            Ok(Fetched::History(tree)) => self.tree(database.name, &tier, &tree, live),
+            Ok(Fetched::Sealed { newest }) => self.notes.push(format!(
+                "the history of {} from {} is wrapped for a key that is not here: its list leads \
+                 without a gap to transaction {newest}, and its content was not looked into",
+                database.name, far.name
+            )),
             Err(error) => {
                 self.fault(format!(
                     "the history of {} from {}: {error:#}",

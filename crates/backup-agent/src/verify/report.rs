@@ -67,6 +67,9 @@ pub struct Report {
     pub points: Vec<Point>,
     /// What is wrong beyond single points: two paths that disagree, a repository that is damaged.
     pub faults: Vec<String>,
+    /// What could not be tried and is no fault.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// The report's name in the folder it is kept in.
@@ -120,7 +123,7 @@ impl Report {
                 point.took_ms
             )
         });
-        points.chain(self.all_faults()).collect()
+        points.chain(self.all_faults()).chain(self.notes.iter().cloned()).collect()
     }
 }
 

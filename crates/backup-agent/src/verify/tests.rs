@@ -4,12 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
+use objects::{Envelope, Location, Settings, Target};
 use replica::disk::Disk;
 use replica::tree::{FULLS, Header, Manifest, SHIPPED, Timelines, Tree, TreeError};
 use rusqlite::Connection;
 use snapshots::{Class, Depth, Folder, Image, Kind, Label, Place, Repository, Stream};
 
-use super::{Copies, Database, Elsewhere, How, Report, Snapshots, Tier, Which, run};
+use super::{
+    Copies, Database, Elsewhere, Fetched, How, Report, Snapshots, Tier, Which, fetch, run,
+};
 
 const PAGE: u32 = 4096;
 const HOUR_MS: i64 = 3_600_000;
@@ -192,6 +195,55 @@ impl House {
     }
 }
 
+/// A far side that has the history, wrapped where there is an envelope.
+struct Far {
+    _root: tempfile::TempDir,
+    target: Target,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Far {
+    fn new(house: &House, envelope: Option<&Envelope>) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let there = root.path().join("databases/talk/timeline-0001");
+        let mut files = vec![Path::new("manifest.json").to_owned()];
+        let catalogue = house.tree.list().unwrap();
+        files.extend(catalogue.entries().iter().map(|entry| entry.path(Path::new(""))));
+        for file in files {
+            let (from, mut to) = (house.tree.root().join(&file), there.join(&file));
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            if let Some(envelope) = envelope {
+                to.as_mut_os_string().push(".age");
+                envelope.seal_file(&from, &to).unwrap();
+            } else {
+                fs::copy(&from, &to).unwrap();
+            }
+        }
+        let location = Location::Folder(root.path().to_owned());
+        let target = Target::open(&Settings::new("usb", location)).unwrap();
+        Self { _root: root, target, runtime: tokio::runtime::Runtime::new().unwrap() }
+    }
+}
+
+#[test]
+fn a_wrapped_history_is_restored_with_its_key_and_left_alone_without() {
+    let house = House::new();
+    let (recipient, identity) = Envelope::generate();
+    let with_key = Envelope::new(std::slice::from_ref(&recipient), &[identity]).unwrap();
+    let without = Envelope::new(&[recipient], &[]).unwrap();
+    let far = Far::new(&house, Some(&without));
+    let usb = Tier::Elsewhere("usb".to_owned());
+    for (envelope, points, notes) in [(&with_key, 3, 0), (&without, 0, 1)] {
+        let fetch = |name: &str, into: &Path| {
+            fetch(&far.target, Some(envelope), far.runtime.handle(), name, into)
+        };
+        let report = house.verify_with(&[&fetch], &|| false);
+        assert!(report.is_proven(), "{report:?}");
+        assert_eq!(report.points.iter().filter(|point| point.tier == usb).count(), points);
+        assert_eq!(report.notes.len(), notes, "{report:?}");
+    }
+}
+
 fn faults(report: &Report) -> Vec<String> {
     assert!(!report.is_proven());
     report.all_faults().collect()
@@ -311,30 +363,17 @@ fn a_reference_to_nothing_is_told() {
 #[test]
 fn a_far_side_is_restored_from_too_and_its_fault_hides_no_other() {
     let house = House::new();
-    let fetch = |name: &str, into: &Path| -> anyhow::Result<Tree> {
-        assert_eq!(name, "talk");
-        let from = house.tree.root();
-        for folder in ["ltx/0", "ltx/1", "ltx/2", "ltx/9"] {
-            fs::create_dir_all(into.join(folder))?;
-            for file in fs::read_dir(from.join(folder))? {
-                let file = file?;
-                let to = into.join(folder).join(file.file_name());
-                fs::copy(file.path(), &to)?;
-                let time = file.metadata()?.modified()?;
-                fs::File::options().write(true).open(to)?.set_modified(time)?;
-            }
-        }
-        fs::copy(from.join("manifest.json"), into.join("manifest.json"))?;
-        Ok(Tree::open(into, Disk::default())?)
-    };
+    let far = Far::new(&house, None);
+    let fetch =
+        |name: &str, into: &Path| fetch(&far.target, None, far.runtime.handle(), name, into);
     let report = house.verify_with(&[&fetch], &|| false);
     assert!(report.is_proven(), "{report:?}");
     let far = Tier::Elsewhere("usb".to_owned());
     assert_eq!(report.points.iter().filter(|point| point.tier == far).count(), 3);
 
-    let broken = |_: &str, _: &Path| -> anyhow::Result<Tree> { anyhow::bail!("the key is lost") };
+    let broken = |_: &str, _: &Path| -> anyhow::Result<Fetched> { anyhow::bail!("it is gone") };
     let report = house.verify_with(&[&broken], &|| false);
-    assert_eq!(faults(&report), ["the history of talk from usb: the key is lost"]);
+    assert_eq!(faults(&report), ["the history of talk from usb: it is gone"]);
     assert_eq!(report.points.len(), 7, "everything else was tried");
 }
 
