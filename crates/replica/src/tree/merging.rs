@@ -23,7 +23,9 @@ impl Tree {
     /// Files that are damaged or do not go together, or what the disk said.
     pub(crate) fn merge(&self, level: u8, entries: &[Entry]) -> Result<Entry, TreeError> {
         let inputs = self.open_all(entries)?;
-        let (inputs, header) = self.narrow(inputs)?;
+        let headers: Vec<Header> = inputs.iter().map(|input| *input.header()).collect();
+        let header =
+            ltx::merged_header(&headers).map_err(TreeError::ltx("merge files of", self.root()))?;
         let path = super::level_folder(self.root(), level)
             .join(super::file_name(header.min_txid, header.max_txid));
         let refuse = TreeError::ltx("merge into", &path);
@@ -40,39 +42,24 @@ impl Tree {
         }
     }
 
+    /// Opens what is to be merged; of many files, merges of their parts, so that never more than a
+    /// few are open.
     fn open_all(&self, entries: &[Entry]) -> Result<Vec<Input>, TreeError> {
+        let open_some = |chunk: &[Entry]| -> Result<Vec<Input>, TreeError> {
+            chunk.iter().map(|entry| open(&self.path_of(entry), entry)).collect()
+        };
+        if entries.len() <= AT_ONCE {
+            return open_some(entries);
+        }
         let mut parts = Vec::new();
-        let mut inputs = Vec::new();
         for chunk in entries.chunks(AT_ONCE) {
-            let opened = chunk.iter().map(|entry| open(&self.path_of(entry), entry));
-            let opened = opened.collect::<Result<Vec<_>, _>>()?;
-            if entries.len() <= AT_ONCE {
-                inputs = opened;
-            } else {
-                parts.push(self.merge_aside(opened)?);
+            parts.push(self.merge_aside(open_some(chunk)?)?);
+            if parts.len() == AT_ONCE {
+                let so_far = std::mem::take(&mut parts);
+                parts.push(self.merge_aside(so_far)?);
             }
         }
-        inputs.extend(parts);
-        Ok(inputs)
-    }
-
-    /// Merges until few enough are left, and tells what will come out.
-    fn narrow(&self, mut inputs: Vec<Input>) -> Result<(Vec<Input>, Header), TreeError> {
-        while inputs.len() > AT_ONCE {
-            let mut rest = inputs.into_iter();
-            inputs = Vec::new();
-            loop {
-                let part: Vec<Input> = rest.by_ref().take(AT_ONCE).collect();
-                if part.is_empty() {
-                    break;
-                }
-                inputs.push(self.merge_aside(part)?);
-            }
-        }
-        let headers: Vec<Header> = inputs.iter().map(|input| *input.header()).collect();
-        let header =
-            ltx::merged_header(&headers).map_err(TreeError::ltx("merge files of", self.root()))?;
-        Ok((inputs, header))
+        Ok(parts)
     }
 
     /// Merges into a file that has no name any more and goes away by itself.

@@ -132,8 +132,9 @@ impl Catalogue {
             At::Time(time) => self.seen_by(time).ok_or_else(|| self.too_old())?,
         };
         let mut failure = None;
+        let steps = self.steps(target);
         for full in self.fulls().rev().filter(|full| full.max_txid <= target) {
-            let (entries, reached) = self.climb(full, target);
+            let (entries, reached) = climb(full, &steps);
             if reached == target {
                 return Ok(plan(self.root(), entries));
             }
@@ -157,24 +158,15 @@ impl Catalogue {
         }
     }
 
-    /// Goes from a full towards `target`, each time by the file that leads farthest.
-    fn climb(&self, full: &Entry, target: u64) -> (Vec<Entry>, u64) {
-        let mut entries = vec![*full];
-        let mut reached = full.max_txid;
-        while let Some(next) = self.farthest(reached, target) {
-            entries.push(*next);
-            reached = next.max_txid;
-        }
-        (entries, reached)
-    }
-
-    fn farthest(&self, reached: u64, target: u64) -> Option<&Entry> {
-        self.entries()
+    /// What goes on top of fulls and does not lead beyond `target`, by where it begins.
+    fn steps(&self, target: u64) -> Vec<&Entry> {
+        let mut steps: Vec<&Entry> = self
+            .entries()
             .iter()
-            .filter(|entry| !entry.is_full() && entry.min_txid <= reached.saturating_add(1))
-            .filter(|entry| entry.max_txid > reached && entry.max_txid <= target)
-            // Of two that lead equally far the one that holds less.
-            .max_by_key(|entry| (entry.max_txid, entry.min_txid, std::cmp::Reverse(entry.bytes)))
+            .filter(|entry| !entry.is_full() && entry.max_txid <= target)
+            .collect();
+        steps.sort_by_key(|entry| entry.min_txid);
+        steps
     }
 
     fn obstacle(&self, reached: u64, target: u64) -> PlanError {
@@ -208,6 +200,29 @@ impl Catalogue {
             gaps.push(Gap { from: reached + 1, to });
         }
         gaps
+    }
+}
+
+/// Goes on from a full, each time by the file that leads farthest.
+fn climb(full: &Entry, steps: &[&Entry]) -> (Vec<Entry>, u64) {
+    let mut entries = vec![*full];
+    let mut reached = full.max_txid;
+    let mut rest = steps.iter();
+    let mut best: Option<&Entry> = None;
+    // Of two that lead equally far the one that holds less.
+    let worth = |entry: &Entry| (entry.max_txid, entry.min_txid, std::cmp::Reverse(entry.bytes));
+    loop {
+        let fitting = rest.clone().take_while(|step| step.min_txid <= reached.saturating_add(1));
+        let count = fitting.clone().count();
+        best = fitting.copied().chain(best).max_by_key(|entry| worth(entry));
+        rest = rest.as_slice()[count..].iter();
+        match best {
+            Some(next) if next.max_txid > reached => {
+                entries.push(*next);
+                reached = next.max_txid;
+            }
+            _ => return (entries, reached),
+        }
     }
 }
 

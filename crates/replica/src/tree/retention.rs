@@ -114,12 +114,19 @@ impl Catalogue {
         let mut others: Vec<Entry> =
             self.entries().iter().filter(|entry| !entry.is_full()).copied().collect();
         others.sort_by_key(|entry| (std::cmp::Reverse(entry.level), entry.min_txid));
-        for entry in others {
-            let reason = match oldest {
-                None => Reason::NoFullYet,
-                Some(oldest) => judging.other(&entry, oldest, &verdicts),
-            };
-            verdicts.push(Verdict { entry, reason });
+        let mut holders = Holders::default();
+        holders.add(&judging, &verdicts);
+        for level in others.chunk_by(|one, other| one.level == other.level) {
+            let judged = level.iter().map(|entry| {
+                let reason = match oldest {
+                    None => Reason::NoFullYet,
+                    Some(oldest) => judging.other(entry, oldest, &holders),
+                };
+                Verdict { entry: *entry, reason }
+            });
+            let judged: Vec<Verdict> = judged.collect();
+            holders.add(&judging, &judged);
+            verdicts.extend(judged);
         }
         for verdict in &mut verdicts {
             let used = in_use.iter().any(|used| same_file(used, &verdict.entry));
@@ -164,23 +171,15 @@ impl Judging<'_> {
         fulls.iter().rev().enumerate().map(reason).collect()
     }
 
-    fn other(&self, entry: &Entry, oldest_full: u64, above: &[Verdict]) -> Reason {
+    fn other(&self, entry: &Entry, oldest_full: u64, holders: &Holders) -> Reason {
         if entry.max_txid <= oldest_full {
             return Reason::BeforeTheOldestFull;
         }
         if !self.is_older(entry, self.window(entry.level)) {
             return Reason::Recent;
         }
-        let holder = above.iter().find(|verdict| {
-            let held = &verdict.entry;
-            verdict.reason.stays()
-                && held.level > entry.level
-                && held.covers(entry)
-                // Points inside the holder that are promised still are built on what it holds.
-                && self.is_older(held, self.window(held.level - 1))
-        });
-        match holder {
-            Some(holder) => Reason::Merged { level: holder.entry.level },
+        match holders.level_of(entry) {
+            Some(level) => Reason::Merged { level },
             None => Reason::OnlyCopy,
         }
     }
@@ -193,6 +192,49 @@ impl Judging<'_> {
 
     fn is_older(&self, entry: &Entry, than: Duration) -> bool {
         is_older(self.now_ms, entry.time_ms, than)
+    }
+}
+
+/// The files that stay and stand for those of lower levels, level by level. There may be hundreds
+/// of thousands of small files, so that each is looked up and not searched for.
+#[derive(Default)]
+struct Holders(Vec<Holder>);
+
+/// Those of one level by where they begin: first transactions, and how far one that begins there or
+/// before leads.
+struct Holder {
+    level: u8,
+    begins: Vec<u64>,
+    leads: Vec<u64>,
+}
+
+impl Holders {
+    fn add(&mut self, judging: &Judging<'_>, judged: &[Verdict]) {
+        let Some(level) = judged.first().map(|verdict| verdict.entry.level) else { return };
+        // Points inside a holder that are promised still are built on what it holds.
+        let window = judging.window(level.saturating_sub(1));
+        let stay = judged.iter().filter(|verdict| verdict.reason.stays());
+        let old = stay.filter(|verdict| judging.is_older(&verdict.entry, window));
+        let mut spans: Vec<(u64, u64)> =
+            old.map(|verdict| (verdict.entry.min_txid, verdict.entry.max_txid)).collect();
+        spans.sort_unstable();
+        let mut farthest = 0;
+        let mut leads = Vec::with_capacity(spans.len());
+        for (_, max_txid) in &spans {
+            farthest = farthest.max(*max_txid);
+            leads.push(farthest);
+        }
+        let begins = spans.iter().map(|(min_txid, _)| *min_txid).collect();
+        self.0.push(Holder { level, begins, leads });
+    }
+
+    /// The level of a file that holds everything in `entry`.
+    fn level_of(&self, entry: &Entry) -> Option<u8> {
+        let holds = |holder: &&Holder| {
+            let before = holder.begins.partition_point(|begin| *begin <= entry.min_txid);
+            before > 0 && holder.leads[before - 1] >= entry.max_txid
+        };
+        self.0.iter().find(holds).map(|holder| holder.level)
     }
 }
 

@@ -134,3 +134,28 @@ proptest! {
         prop_assert!(again.iter().all(|verdict| verdict.reason.stays()));
     }
 }
+
+#[test]
+fn a_day_of_small_files_is_judged_and_planned_at_once() {
+    let mut entries = vec![entry(FULLS, 1, 1, 0)];
+    entries.extend((2..200_000).map(|txid| entry(SHIPPED, txid, txid, txid.cast_signed() * 200)));
+    entries.extend(
+        (2..199_500)
+            .step_by(300)
+            .map(|txid| entry(MINUTES, txid, txid + 299, (txid + 299).cast_signed() * 200)),
+    );
+    let catalogue = Catalogue::new(Path::new("/"), entries);
+    let plan = catalogue.plan(At::Latest).unwrap();
+    assert_eq!(plan.txid, 199_999);
+    // The full, every minute, and what came after the last.
+    assert_eq!(plan.entries.len(), 1 + 665 + 498);
+    let verdicts = catalogue.judge(&rules(), 40_000_000 + 25 * HOUR_MS, &HashSet::new());
+    let gone = verdicts.iter().filter(|verdict| !verdict.reason.stays()).count();
+    assert_eq!(gone, 199_500);
+    // Unmerged, every file is a step, and none is gone through twice.
+    let small = Catalogue::new(
+        Path::new("/"),
+        catalogue.entries().iter().filter(|e| e.level != 1).copied(),
+    );
+    assert_eq!(small.plan(At::Txid(150_000)).unwrap().entries.len(), 150_000);
+}
