@@ -88,6 +88,8 @@ pub struct Follower {
     saved_txid: u64,
     /// Since when frames have waited to be sealed.
     unsealed_since: Option<Timestamp>,
+    /// When a seal that could not be done is tried again.
+    seal_not_before: Option<Timestamp>,
     /// Set by whoever finds that the live database is not what was shipped.
     doubt: Arc<AtomicBool>,
     status: Status,
@@ -120,6 +122,7 @@ impl Follower {
             last_ms: 0,
             saved_txid: 0,
             unsealed_since: None,
+            seal_not_before: None,
             doubt: Arc::default(),
             status: Status::default(),
             _lease: lease,
@@ -210,6 +213,11 @@ impl Follower {
     }
 
     fn look_at_source(&mut self) -> Result<Looked, FollowError> {
+        if !self.timelines.is_newest(self.status.timeline) {
+            // What was restored is what the new timeline brings back.
+            self.open_history()?;
+            self.lose_position("a restore began a new timeline");
+        }
         if self.doubt.swap(false, Ordering::Relaxed) {
             self.lose_position("the live database was not what was shipped");
         }

@@ -5,11 +5,15 @@
 //! the log is held all the time, and what lies before the second is copied. Only where writers
 //! are quicker than that are they held back, for the little that is left.
 
+use jiff::SignedDuration;
+
 use super::{FaultKind, FollowError, Follower, Position};
 use crate::source::Frames;
 
 /// How often it is tried beside the writers.
 const ROUNDS: usize = 3;
+/// How long after a seal that could not be done the next one is tried.
+const RETRY: SignedDuration = SignedDuration::from_secs(5);
 
 impl Follower {
     /// Seals where the log is long or old enough, and lets the log go where it must not grow.
@@ -20,7 +24,14 @@ impl Follower {
             return Ok(());
         }
         let Some(since) = self.unsealed_since else { return Ok(()) };
-        let age = self.config.clock.now().duration_since(since);
+        let now = self.config.clock.now();
+        // A clock that went back must not put it off for long.
+        let soonest =
+            self.seal_not_before.filter(|at| *at <= now.saturating_add(RETRY).unwrap_or(now));
+        if soonest.is_some_and(|soonest| now < soonest) {
+            return Ok(());
+        }
+        let age = now.duration_since(since);
         let old =
             age.try_into().is_ok_and(|age: std::time::Duration| age >= self.config.seal_after);
         if place.offset() >= self.config.seal_bytes || old {
@@ -51,12 +62,17 @@ impl Follower {
             locked = true;
             done = self.seal_locked()?;
         }
-        // Where it could not be done, it is tried again after a while, not at every look.
-        self.unsealed_since = None;
+        let now = self.config.clock.now();
         if done {
-            self.status.last_seal = Some(self.config.clock.now());
+            self.unsealed_since = None;
+            self.seal_not_before = None;
+            self.status.log_bytes = 0;
+            self.status.last_seal = Some(now);
             self.status.seals += 1;
             self.status.seals_locked += u64::from(locked);
+        } else {
+            // Whoever is in the way stays for a while: not at every look.
+            self.seal_not_before = now.checked_add(RETRY).ok();
         }
         Ok(done)
     }

@@ -82,7 +82,10 @@ impl Follower {
                     self.lose_position("the log was emptied before it was read");
                     return Ok(Tail::Gap);
                 }
-                (_, _) if frames == 0 => return Ok(Tail::Nothing),
+                (_, _) if frames == 0 => {
+                    self.status.log_bytes = 0;
+                    return Ok(Tail::Nothing);
+                }
                 // The first frames are being written, or the file was opened a moment too early.
                 (_, None) => continue,
                 (Position::Empty, Some(begin)) => begin,

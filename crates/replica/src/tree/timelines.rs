@@ -195,6 +195,15 @@ impl Timelines {
         synced.map_err(TreeError::io("make durable", &self.folder))
     }
 
+    /// Whether no timeline came after number `number`; quick enough to be asked all the time.
+    pub(crate) fn is_newest(&self, number: u32) -> bool {
+        !self.root_of(number.saturating_add(1)).exists()
+    }
+
+    fn root_of(&self, number: u32) -> PathBuf {
+        self.folder.join(format!("{PREFIX}{number:04}"))
+    }
+
     fn next_number(&self) -> Result<u32, TreeError> {
         Ok(self.list()?.last().map_or(0, |last| last.number) + 1)
     }
@@ -206,7 +215,7 @@ impl Timelines {
         manifest: Manifest,
         fill: impl FnOnce(&Tree) -> Result<(), TreeError>,
     ) -> Result<Timeline, TreeError> {
-        let root = self.folder.join(format!("{PREFIX}{number:04}"));
+        let root = self.root_of(number);
         let new = self.folder.join(format!("{PREFIX}{number:04}.new"));
         if new.exists() {
             std::fs::remove_dir_all(&new).map_err(TreeError::io("remove the left-over", &new))?;

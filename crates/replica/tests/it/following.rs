@@ -42,11 +42,10 @@ fn every_commit_comes_back_as_it_was_with_pages_of_every_size() {
 }
 
 #[test]
-fn pages_that_the_log_leaves_out_are_shipped_too() {
+fn what_is_made_and_removed_in_one_commit_is_shipped_as_it_lies_there() {
     let mut live = Live::new(4096);
     let mut follower = live.follow();
     live.settle(&mut follower);
-    // What is allocated and freed in one transaction is in no frame, but makes the file longer.
     live.run(
         "BEGIN; INSERT INTO words (text) SELECT hex(randomblob(3000)) FROM words_of_use; \
          DELETE FROM words; INSERT INTO words (text) VALUES ('last'); COMMIT",
@@ -55,6 +54,24 @@ fn pages_that_the_log_leaves_out_are_shipped_too() {
     live.write(3);
     live.settle(&mut follower);
     assert_eq!(follower.status().gaps, 0);
+    live.check_all(&follower);
+}
+
+#[test]
+fn pages_that_no_frame_holds_are_shipped_from_the_database() {
+    let mut live = Live::new(1024);
+    let mut follower = live.follow();
+    live.write(20);
+    live.settle(&mut follower);
+    drop(follower);
+    let pages = live.grow_without_frames(3);
+    let mut follower = live.follow();
+    live.settle(&mut follower);
+    assert_eq!(image(&live.writer).len(), pages as usize * 1024);
+    assert_eq!((follower.status().txid, follower.status().gaps), (2, 0));
+    live.check_all(&follower);
+    live.write(20);
+    live.settle(&mut follower);
     live.check_all(&follower);
 }
 

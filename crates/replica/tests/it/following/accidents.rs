@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use replica::Follower;
 use replica::disk::{Disk, Step};
 use replica::follow::{Clock, FaultKind, Looked};
+use replica::tree::{At, Timelines};
 use rusqlite::Connection;
 
 use super::live::Live;
@@ -173,6 +174,57 @@ fn a_database_with_other_pages_begins_a_timeline_of_its_own() {
     live.settle(&mut follower);
     live.check_all(&follower);
     assert_eq!(first.list().unwrap().entries().len(), 1, "the first timeline is as it was");
+}
+
+#[test]
+fn a_timeline_that_a_restore_began_is_the_one_that_is_written_from_then_on() {
+    let mut live = Live::new(4096);
+    let mut follower = live.follow();
+    for _ in 0..3 {
+        live.write(10);
+        live.settle(&mut follower);
+    }
+    let first = follower.tree().unwrap().clone();
+    let timelines = Timelines::new(&live.history(), Disk::default());
+    let plan = timelines.plan(At::Txid(2)).unwrap();
+    timelines.branch(&plan, Timestamp::now(), "0.0.0").unwrap();
+    let before = first.list().unwrap();
+    live.write(1);
+    live.settle(&mut follower);
+    assert_eq!((follower.status().timeline, follower.status().txid), (2, 3));
+    live.write(1);
+    live.settle(&mut follower);
+    live.check_all(&follower);
+    assert_eq!(first.list().unwrap(), before, "the first timeline stays as it was");
+}
+
+#[test]
+fn a_seal_that_somebody_stood_in_the_way_of_is_tried_again_without_another_write() {
+    let mut live = Live::new(4096);
+    let now = Arc::new(AtomicI64::new(1_790_000_000_000));
+    let told = Arc::clone(&now);
+    let mut config = live.config();
+    config.seal_bytes = 1;
+    config.clock =
+        Clock::new(move || Timestamp::from_millisecond(told.load(Ordering::Relaxed)).unwrap());
+    let mut follower = Follower::open(config).unwrap();
+    live.settle(&mut follower);
+    live.write(10);
+    let reader = live.connect();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM words").unwrap();
+    live.write(10);
+    assert!(follower.turn());
+    drop(reader);
+    assert!(follower.turn());
+    assert_eq!(follower.status().seals, 0, "it is too soon");
+    assert!(follower.status().log_bytes > 0);
+    now.fetch_add(6000, Ordering::Relaxed);
+    assert!(follower.turn());
+    assert_eq!((follower.status().seals, follower.status().log_bytes), (1, 0));
+    live.write(1);
+    live.settle(&mut follower);
+    assert_eq!(follower.status().gaps, 0);
+    live.check_all(&follower);
 }
 
 #[test]

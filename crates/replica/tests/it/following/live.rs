@@ -13,6 +13,7 @@ use replica::restore::{self, Options};
 use replica::tree::At;
 use replica::{FollowConfig, Follower};
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 pub(crate) struct Live {
     pub(crate) folder: tempfile::TempDir,
@@ -133,6 +134,29 @@ impl Live {
             std::fs::remove_file(&restored).unwrap();
         }
         assert!(checked > 0, "nothing was remembered");
+    }
+
+    /// Makes the database longer by `more` pages with a commit that holds the first page alone;
+    /// gives how many there are then. Nobody but the writer may have it open.
+    pub(crate) fn grow_without_frames(&mut self, more: u32) -> u32 {
+        let option = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        self.writer.set_db_config(option, true).unwrap();
+        let sql = "SELECT data FROM sqlite_dbpage WHERE pgno = 1";
+        let mut page: Vec<u8> = self.writer.query_row(sql, [], |row| row.get(0)).unwrap();
+        self.writer = Connection::open_in_memory().unwrap();
+        let mut bytes = std::fs::read(self.log()).unwrap();
+        let begin = Chain::begin(bytes[..HEADER_BYTES].try_into().unwrap()).unwrap();
+        let delta = Delta::read(&bytes[HEADER_BYTES..], begin, u32::MAX).unwrap().unwrap();
+        let pages = delta.commit + more;
+        // Where the first page tells how many there are (SQLite's file format, 1.3.7).
+        page[28..32].copy_from_slice(&pages.to_be_bytes());
+        let mut end = delta.end;
+        bytes.truncate(usize::try_from(end.offset()).unwrap());
+        end.write(Frame { pgno: 1, commit: pages }, &page, &mut bytes);
+        std::fs::write(self.log(), bytes).unwrap();
+        std::fs::remove_file(self.folder.path().join("live.db-shm")).unwrap();
+        self.writer = self.connect();
+        pages
     }
 
     /// Writes a commit to the end of the log as a writer does that dies before it counts.
