@@ -120,3 +120,38 @@ fn a_follower_on_its_own_thread_answers_and_ends_with_everything_shipped() {
     assert!(tree_root.join("pages.map").exists());
     live.check_all(&follower);
 }
+
+/// With the largest pages, so that there are few of them; nearly all hold nothing but zeros.
+#[test]
+fn a_database_past_one_gibibyte_is_followed_around_the_page_of_the_locks() {
+    const PAGE: u32 = 65_536;
+    let mut live = Live::new(65_536);
+    live.run("PRAGMA journal_mode = DELETE; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF");
+    live.run("CREATE TABLE filler (zeros BLOB)");
+    let lock_page = ltx::lock_page(65_536);
+    for _ in 0..16 {
+        let zeros = PAGE * ((lock_page - 60) / 16);
+        live.writer.execute("INSERT INTO filler VALUES (zeroblob(?))", [zeros]).unwrap();
+    }
+    live.run("PRAGMA journal_mode = WAL");
+    let mut follower = live.follow();
+    follower.look().unwrap();
+    let pages = |live: &Live| -> u32 {
+        live.writer.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap()
+    };
+    assert!(pages(&live) < lock_page);
+    live.writer.execute("INSERT INTO words (text) VALUES (hex(zeroblob(4000000)))", []).unwrap();
+    assert!(pages(&live) > lock_page + 2, "the database did not grow over the page of the locks");
+    follower.look().unwrap();
+    let full = follower.scan().unwrap().full().unwrap();
+    assert!(full.differing.is_empty());
+    live.write(5);
+    follower.look().unwrap();
+    assert_eq!((follower.status().txid, follower.status().gaps), (3, 0));
+    let audit = follower.scan().unwrap().audit().unwrap();
+    assert!(audit.is_well() && audit.pages == pages(&live), "{audit:?}");
+    assert_eq!(
+        follower.tree().unwrap().list().unwrap().plan(At::Latest).unwrap().entries[0],
+        full.entry
+    );
+}
