@@ -36,7 +36,7 @@ use crate::tree::{Timelines, Tree, TreeError};
 
 pub use config::{Clock, FollowConfig};
 pub use error::FollowError;
-pub use scan::{Audit, FullDone, Scan};
+pub use scan::{Audit, FullDone, Image, Scan};
 pub use status::{Controls, Fault, FaultKind, Repair, State, Status};
 
 /// How long is waited after something went wrong.

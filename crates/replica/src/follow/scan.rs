@@ -1,5 +1,7 @@
 //! The whole database at one exact transaction: as a full, or held against what was shipped.
 
+mod image;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,6 +11,8 @@ use super::{FollowError, Follower};
 use crate::pages::{PageMap, print};
 use crate::source::View;
 use crate::tree::{At, Entry, FULLS, Tree, TreeError};
+
+pub use image::Image;
 
 /// How often the writers are asked to wait.
 const TRIES: usize = 5;
