@@ -65,11 +65,16 @@ impl Archive {
         (time, txid): (Timestamp, u64),
     ) -> Result<Taken, Error> {
         let class = place.class.unwrap_or(Class::Conversations);
-        let file = place.path.file_name().unwrap_or(place.name.as_ref());
-        // The file's own name, so that what comes back can be put in its place as it is.
-        let name = file.to_string_lossy().into_owned();
+        let name = Self::image_name(place);
         let label = Label { class, name, time, txid: Some(txid), host: HOST.to_owned() };
         self.databases.take_stream(Stream { label, image })
+    }
+
+    /// What a database's image is called: the file's own name, so that what comes back can be put
+    /// in its place as it is.
+    pub fn image_name(place: &Place) -> String {
+        let file = place.path.file_name().unwrap_or(place.name.as_ref());
+        file.to_string_lossy().into_owned()
     }
 
     /// Takes a snapshot of a folder. Databases in it are imaged by `images`, never copied; those

@@ -7,9 +7,15 @@ use std::time::Duration;
 use chassis::Outcome;
 use jiff::{SignedDuration, Timestamp};
 
+use replica::follow::{FaultKind, Status};
+
 use crate::config::Limits;
 use crate::job::Job;
 use crate::record::Record;
+
+/// A follower that has not looked for so long does not look any more.
+const HANGING: Duration = Duration::from_mins(1);
+const GAP_TOLD: Duration = Duration::from_hours(24);
 
 /// A disk and what is left of it, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +75,43 @@ pub fn disk(room: Option<Room>, limits: &Limits) -> Outcome {
             }
         }
     }
+}
+
+/// How following a database goes: whether what is written there is copied a moment later.
+pub fn following(status: &Status, now: Timestamp, limits: &Limits) -> Outcome {
+    if let Some(fault) = status.faults.first() {
+        return match fault.kind {
+            FaultKind::Missing => words::no_database(fault),
+            _ => words::cannot_follow(fault),
+        };
+    }
+    let looked = status.looked.map(|looked| now.duration_since(looked).unsigned_abs());
+    match looked {
+        None => return words::following_begins(),
+        Some(silent) if silent > HANGING => return words::hangs(silent),
+        Some(_) => {}
+    }
+    let lag = status.lag(now);
+    if lag > limits.lag_max {
+        return words::behind(lag);
+    }
+    if status.log_bytes > limits.wal_bytes_max {
+        return words::log_too_long(status.log_bytes);
+    }
+    match &status.last_gap {
+        Some(gap) if gap.pages > 0 && is_recent(gap.at, now) => words::gap_repaired(gap),
+        _ => Outcome::Ok,
+    }
+}
+
+/// A database that is not followed at all.
+pub fn not_followed(why: &str) -> Outcome {
+    words::not_followed(why)
+}
+
+/// A gap is told for a day: until the next audit has looked at every page.
+fn is_recent(at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(at).unsigned_abs() < GAP_TOLD
 }
 
 /// Whether the sheet without which nobody gets in has been put away.

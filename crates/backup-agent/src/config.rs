@@ -38,7 +38,7 @@ pub struct Config {
     pub databases: Vec<Place>,
     /// The folders to take snapshots of (`BACKUP_FOLDERS`).
     pub folders: Vec<Place>,
-    /// What locks the snapshots (`BACKUP_PASSWORD`).
+    /// What locks the snapshots (`BACKUP_REPOSITORY_PASSWORD`).
     pub password: SecretString,
     /// When what runs.
     pub schedule: Schedule,
@@ -173,18 +173,18 @@ pub(crate) fn socket(reader: &mut Reader) -> PathBuf {
 
 fn password(reader: &mut Reader) -> Option<SecretString> {
     let before = reader.has_faults();
-    let password = reader.optional_secret("BACKUP_PASSWORD");
+    let password = reader.optional_secret("BACKUP_REPOSITORY_PASSWORD");
     if password.is_none() && reader.has_faults() == before {
         reader.fault(
-            "BACKUP_PASSWORD",
+            "BACKUP_REPOSITORY_PASSWORD",
             (
-                "is not set, nor is BACKUP_PASSWORD_FILE",
-                "(BACKUP_PASSWORD_FILE も)が設定されていません",
+                "is not set, nor is BACKUP_REPOSITORY_PASSWORD_FILE",
+                "(BACKUP_REPOSITORY_PASSWORD_FILE も)が設定されていません",
             ),
             (
-                "set BACKUP_PASSWORD_FILE to a file with a long random text, as `prepare folders` \
+                "set BACKUP_REPOSITORY_PASSWORD_FILE to a file with a long random text, as `prepare folders` \
                  makes one; whoever loses that text loses the snapshots",
-                "長くてでたらめな文字列を書いたファイルを BACKUP_PASSWORD_FILE に指定してください\
+                "長くてでたらめな文字列を書いたファイルを BACKUP_REPOSITORY_PASSWORD_FILE に指定してください\
                  (`prepare folders` が作ります)。失くすとスナップショットを開けなくなります",
             ),
         );

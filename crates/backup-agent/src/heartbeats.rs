@@ -58,7 +58,10 @@ impl Carrier {
                 tracing::warn!(%error, job = beat.job, "a heartbeat is not told");
             }
         }
-        while let Ok(beat) = self.0.try_recv() {
+        // Nobody waits for a bus that is away when it is time to end.
+        while bus.trouble().is_none()
+            && let Ok(beat) = self.0.try_recv()
+        {
             if let Err(error) = bus.publish(&message(&beat)).await {
                 tracing::info!(%error, "the last heartbeats are not told");
                 return;

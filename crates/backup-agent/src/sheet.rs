@@ -80,7 +80,7 @@ pub enum SheetError {
     )]
     Missing(PathBuf),
     /// Another code stands on it.
-    #[error("this is not the code on the recovery sheet of {made}; read it from the newest one")]
+    #[error("this is not the code on the recovery sheet of {made:.0}; read it from the newest one")]
     WrongCode {
         /// When the sheet was made.
         made: Timestamp,

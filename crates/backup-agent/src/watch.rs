@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use chassis::Health;
 use jiff::Timestamp;
+use replica::follow::Status;
 use tokio_util::sync::CancellationToken;
 
 use crate::checks::{self, Room};
 use crate::config::Config;
+use crate::follow::Handle;
 use crate::job::Job;
 use crate::runner::Journal;
 use crate::sheet;
@@ -44,9 +46,17 @@ pub fn declare(health: &Health, config: &Config, journal: &Journal, elsewhere: u
 }
 
 /// Brings the figures up to date until `stop`.
-pub async fn figures(config: Config, journal: Journal, stop: CancellationToken) {
+pub async fn figures(
+    config: Config,
+    journal: Journal,
+    followed: Vec<Handle>,
+    stop: CancellationToken,
+) {
     describe();
     while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+        for handle in &followed {
+            of_follower(&handle.place.name, &handle.status());
+        }
         let record = journal.record();
         for job in Job::ALL {
             let standing = record.of(job);
@@ -71,7 +81,27 @@ pub async fn figures(config: Config, journal: Journal, stop: CancellationToken) 
     }
 }
 
+fn of_follower(database: &str, status: &Status) {
+    let gauge = |name: &'static str, value: f64| {
+        metrics::gauge!(name, "database" => database.to_owned()).set(value);
+    };
+    gauge("backup_lag_seconds", status.lag(Timestamp::now()).as_secs_f64());
+    gauge("backup_transaction", float(status.txid));
+    gauge("backup_wal_bytes", float(status.log_bytes));
+    gauge("backup_gaps_repaired", float(status.gaps));
+    gauge("backup_shipped_files", float(status.files));
+    gauge("backup_shipped_bytes", float(status.bytes));
+    gauge("backup_follower_faults", float(status.faults.len() as u64));
+}
+
 fn describe() {
+    metrics::describe_gauge!("backup_lag_seconds", "How long a write has waited to be copied.");
+    metrics::describe_gauge!("backup_transaction", "The last transaction that is copied.");
+    metrics::describe_gauge!("backup_wal_bytes", "The length of the database's log of writes.");
+    metrics::describe_gauge!("backup_gaps_repaired", "Gaps repaired since the start.");
+    metrics::describe_gauge!("backup_shipped_files", "Files of history written since the start.");
+    metrics::describe_gauge!("backup_shipped_bytes", "Their bytes.");
+    metrics::describe_gauge!("backup_follower_faults", "What keeps a database from being copied.");
     metrics::describe_gauge!(
         "backup_last_success_timestamp_seconds",
         "When the job last ended well, in Unix seconds."

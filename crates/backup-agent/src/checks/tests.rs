@@ -77,6 +77,45 @@ fn a_tenth_of_the_disk_stays_free() {
     assert_eq!(color(&disk(None, &limits)), "yellow");
 }
 
+fn status() -> Status {
+    Status { looked: Some(at(0)), txid: 7, ..Status::default() }
+}
+
+#[test]
+fn a_follower_is_red_when_it_is_behind_hangs_or_meets_a_fault() {
+    let limits = Limits::default();
+    let of = |status: &Status| color(&following(status, at(0), &limits));
+    let seconds = |count: i64| at(0).checked_sub(SignedDuration::from_secs(count)).unwrap();
+    assert_eq!(of(&status()), "green");
+    assert_eq!(of(&Status::default()), "yellow", "it begins");
+    let behind = |count| Status { behind_since: Some(seconds(count)), ..status() };
+    assert_eq!((of(&behind(5)), of(&behind(6))), ("green", "red"));
+    assert_eq!(of(&Status { looked: Some(seconds(61)), ..status() }), "red");
+    assert_eq!(of(&Status { log_bytes: 64 << 20, ..status() }), "green");
+    assert_eq!(of(&Status { log_bytes: (64 << 20) + 1, ..status() }), "red");
+    let fault = |kind| {
+        let fault = replica::follow::Fault { kind, since: at(0), said: "said".to_owned() };
+        Status { faults: vec![fault], ..status() }
+    };
+    assert_eq!(of(&fault(FaultKind::Full)), "red");
+    assert_eq!(of(&fault(FaultKind::Missing)), "yellow");
+    assert_eq!(color(&not_followed("another agent has it")), "red");
+}
+
+#[test]
+fn a_repaired_gap_is_told_for_a_day() {
+    let limits = Limits::default();
+    let gap = |pages| {
+        let why = "the agent has just started".to_owned();
+        let last_gap = Some(replica::follow::Repair { at: at(0), why, pages, bytes: 1 });
+        Status { last_gap, looked: Some(at(23)), ..status() }
+    };
+    assert_eq!(color(&following(&gap(3), at(23), &limits)), "yellow");
+    assert_eq!(color(&following(&gap(0), at(23), &limits)), "green", "nothing had changed");
+    let later = Status { looked: Some(at(25)), ..gap(3) };
+    assert_eq!(color(&following(&later, at(25), &limits)), "green");
+}
+
 #[test]
 fn one_volume_and_an_unconfirmed_sheet_are_yellow() {
     assert_eq!(color(&copies(true, 0)), "yellow");

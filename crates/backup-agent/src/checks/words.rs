@@ -1,7 +1,10 @@
 //! What the checks say to people, in both languages.
 
+use std::time::Duration;
+
 use chassis::Outcome;
 use jiff::Timestamp;
+use replica::follow::{Fault, Repair};
 
 use super::Room;
 use crate::job::Job;
@@ -138,6 +141,98 @@ pub(super) fn one_volume() -> Outcome {
         (
             "name a place elsewhere in BACKUP_TARGETS, or put BACKUP_DIR on another disk",
             "BACKUP_TARGETS に別の置き場所を書くか、BACKUP_DIR を別のディスクにしてください",
+        ),
+    )
+}
+
+pub(super) fn not_followed(why: &str) -> Outcome {
+    Outcome::failing(
+        (
+            format!("what is written is not being copied: {why}"),
+            format!("書かれたものの控えを取れていません: {why}"),
+        ),
+        (
+            "do what the message says; what was written meanwhile is copied as soon as it works",
+            "上の内容に従ってください。直れば、その間に書かれたものも控えに入ります",
+        ),
+    )
+}
+
+pub(super) fn cannot_follow(fault: &Fault) -> Outcome {
+    not_followed(&format!("{} (since {:.0})", fault.said, fault.since))
+}
+
+pub(super) fn no_database(fault: &Fault) -> Outcome {
+    Outcome::degraded(
+        (fault.said.clone(), format!("データベースがまだありません: {}", fault.said)),
+        (
+            "wait: its service makes it at its first start; else correct BACKUP_DATABASES",
+            "担当のサービスが最初の起動で作ります。作られないときは BACKUP_DATABASES を直してください",
+        ),
+    )
+}
+
+pub(super) fn following_begins() -> Outcome {
+    Outcome::degraded(
+        ("following begins", "控えを取りはじめています"),
+        ("wait a moment", "少しお待ちください"),
+    )
+}
+
+pub(super) fn hangs(silent: Duration) -> Outcome {
+    let seconds = silent.as_secs();
+    Outcome::failing(
+        (
+            format!("nobody has looked for new writes for {seconds} s"),
+            format!("{seconds} 秒間、新しい書きこみを見ていません"),
+        ),
+        (
+            "restart the container kotonoha-backup, and report this as a bug with its log",
+            "kotonoha-backup を再起動し、ログを添えて不具合としてお知らせください",
+        ),
+    )
+}
+
+pub(super) fn behind(lag: Duration) -> Outcome {
+    let seconds = lag.as_secs();
+    Outcome::failing(
+        (
+            format!("what was written {seconds} s ago is not copied yet"),
+            format!("{seconds} 秒前に書かれたものの控えが、まだありません"),
+        ),
+        (
+            "look whether the disk of the copies is slow or full, and at the log of kotonoha-backup",
+            "控えのディスクが遅い、または一杯ではないか、kotonoha-backup のログを見てください",
+        ),
+    )
+}
+
+pub(super) fn log_too_long(bytes: u64) -> Outcome {
+    let megabytes = bytes / 1_000_000;
+    Outcome::failing(
+        (
+            format!("the database's log of writes has grown to {megabytes} MB"),
+            format!("データベースの書きこみ記録が {megabytes} MB になっています"),
+        ),
+        (
+            "something holds a long transaction: restart the bot; nothing is lost by it",
+            "長い処理が残っています。Bot を再起動してください。何も失われません",
+        ),
+    )
+}
+
+pub(super) fn gap_repaired(gap: &Repair) -> Outcome {
+    let (at, pages, why) = (gap.at, gap.pages, &gap.why);
+    Outcome::degraded(
+        (
+            format!("a gap was repaired at {at:.0} ({pages} pages): {why}"),
+            format!("{at:.0} に途切れた控えを補いました({pages} ページ): {why}"),
+        ),
+        (
+            "nothing to do after a restart of the agent; where it comes again by itself, some \
+             other program writes or truncates the database's log",
+            "控えのサービスを再起動した後なら問題ありません。何度も出るときは、ほかのプログラムが\
+             データベースに触れていないか確かめてください",
         ),
     )
 }

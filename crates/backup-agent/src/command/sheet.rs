@@ -55,11 +55,13 @@ fn standing(sheet: &Sheet, path: &str) -> Done {
     let made = sheet.made();
     let lines = match sheet.confirmed() {
         Some(at) => vec![
-            format!("the recovery sheet of {made} was put away on {at}"),
-            format!("復旧シート({made} 作成)は {at} に保管を確認しました"),
+            format!("the recovery sheet of {made:.0} was put away on {at:.0}"),
+            format!("復旧シート({made:.0} 作成)は {at:.0} に保管を確認しました"),
         ],
         None => vec![
-            format!("the recovery sheet of {made} is not put away yet: open {path}, or save it by"),
+            format!(
+                "the recovery sheet of {made:.0} is not put away yet: open {path}, or save it by"
+            ),
             "  docker exec kotonoha-backup /backup-agent sheet --html > recovery-sheet.html"
                 .to_owned(),
             "then give the code on it: backup-agent sheet confirm CODE".to_owned(),

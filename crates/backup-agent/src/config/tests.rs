@@ -16,7 +16,7 @@ fn read(pairs: &'static [(&str, &str)]) -> Result<Config, Faults> {
 
 #[test]
 fn only_the_password_is_needed() {
-    let config = read(&[("BACKUP_PASSWORD", "correct horse")]).unwrap();
+    let config = read(&[("BACKUP_REPOSITORY_PASSWORD", "correct horse")]).unwrap();
     assert_eq!(config.databases[0].to_string(), "conversations=data/conversation.db");
     assert_eq!(config.keep.conversations_days, 35);
     let times: Vec<String> =
@@ -47,7 +47,7 @@ fn every_fault_is_named_at_once() {
     let expected = [
         "BACKUP_DATABASES",
         "BACKUP_FOLDERS",
-        "BACKUP_PASSWORD",
+        "BACKUP_REPOSITORY_PASSWORD",
         "BACKUP_FULL_AT",
         "TZ",
         "BACKUP_KEEP_DAILY",
@@ -71,7 +71,7 @@ fn a_default_can_be_written_down_and_is_read_back_as_itself() {
 #[test]
 fn words_of_people_are_kept_for_weeks_and_settings_for_years() {
     let config = read(&[
-        ("BACKUP_PASSWORD", "p"),
+        ("BACKUP_REPOSITORY_PASSWORD", "p"),
         ("BACKUP_FOLDERS", "config:settings=/config, photos=/photos"),
         ("BACKUP_KEEP_CONVERSATIONS_DAYS", "10"),
     ])
