@@ -20,8 +20,8 @@ pub(crate) use compose_file::{ComposeFile, Node};
 pub(crate) use programs::{PROGRAMS, Profile};
 
 /// Every image: a target of `deploy/Dockerfile`, and a Compose service.
-pub(crate) const IMAGES: [&str; 5] =
-    ["gateway", "conversation-worker", "simulator", "prepare", "nats"];
+pub(crate) const IMAGES: [&str; 6] =
+    ["gateway", "conversation-worker", "backup-agent", "simulator", "prepare", "nats"];
 /// What is not ours may be larger.
 const OTHER_PEOPLES: &str = "nats";
 /// No image of ours is larger.

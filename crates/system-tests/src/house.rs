@@ -31,6 +31,8 @@ pub struct House {
     pub gateway: Service,
     /// The worker's process.
     pub worker: Service,
+    /// The backup agent's process, which most stories do not start.
+    pub backup: Service,
     /// Discord, as people see it.
     pub discord: Discord,
     /// One person, member of the guild.
@@ -76,6 +78,11 @@ impl House {
         gateway.set("DISCORD_TOKEN", simulator.bot_token());
         gateway.set("DISCORD_API_URL", &base);
         gateway.set("DISCORD_ALLOWED_GUILDS", &guild);
+        let mut backup = Service::new("backup-agent", folder.path(), http.clone());
+        keys.give(&mut backup, "backup-agent", &nats);
+        for (key, value) in backups(folder.path()) {
+            backup.set(key, value);
+        }
         let mut worker = Service::new("conversation-worker", folder.path(), http);
         keys.give(&mut worker, "conversation-worker", &nats);
         worker.set("DATABASE_PATH", folder.path().join("conversation.db").display().to_string());
@@ -88,7 +95,18 @@ impl House {
         for (key, value) in options.worker {
             worker.set(key, value);
         }
-        Ok(Self { nats, gateway, worker, discord, person, guild, channel, simulator, folder })
+        Ok(Self {
+            nats,
+            gateway,
+            worker,
+            backup,
+            discord,
+            person,
+            guild,
+            channel,
+            simulator,
+            folder,
+        })
     }
 
     /// The folder that holds the services' files.
@@ -123,6 +141,22 @@ impl House {
         bus.wait_connected().await;
         Ok(bus)
     }
+}
+
+/// What the backup agent is told: the worker's database, and the folders that were prepared.
+fn backups(folder: &Path) -> [(&'static str, String); 6] {
+    let path = |name: &str| folder.join(name).display().to_string();
+    [
+        ("BACKUP_DIR", path("project/backups")),
+        ("BACKUP_STATE_DIR", path("project/data/backup-agent")),
+        ("BACKUP_SOCKET", path("backup-agent.sock")),
+        ("BACKUP_DATABASES", format!("conversations={}", path("conversation.db"))),
+        ("BACKUP_FOLDERS", format!("config:settings={}", path("project/config"))),
+        (
+            "BACKUP_REPOSITORY_PASSWORD_FILE",
+            path("project/data/secrets/backup-agent/repository-password"),
+        ),
+    ]
 }
 
 /// Makes ring the process's TLS provider; without one an HTTP client cannot even be built.

@@ -117,7 +117,14 @@ impl Service {
 
     /// Starts the process and waits until it ends by itself: its exit code and what it said.
     pub async fn run_to_end(&self) -> anyhow::Result<(ExitStatus, String)> {
+        self.command(&[]).await
+    }
+
+    /// Gives the program one of its commands, beside the process that runs or without one: its
+    /// exit code and what it said.
+    pub async fn command(&self, words: &[&str]) -> anyhow::Result<(ExitStatus, String)> {
         let run = Command::new(binary(self.name)?)
+            .args(words)
             .env_clear()
             .envs(self.environment.iter().cloned())
             .current_dir(&self.folder)

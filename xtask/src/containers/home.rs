@@ -25,7 +25,7 @@ use crate::suite;
 use crate::surroundings::{self, free_port};
 
 /// The services that stay; the preset's other ones run once.
-const RESIDENTS: [&str; 3] = ["nats", "gateway", "conversation-worker"];
+const RESIDENTS: [&str; 4] = ["nats", "gateway", "conversation-worker", "backup-agent"];
 /// Anonymous memory of all of them while nothing is said.
 const IDLE_BYTES: u64 = 100 * 1024 * 1024;
 

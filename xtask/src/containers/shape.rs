@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::project::Container;
 use super::tree;
 
-/// What all services of a profile may use together, those to come included.
-const MEMORY_BYTES: u64 = 512 * 1024 * 1024;
+/// What all services of a profile may use together: 416 MiB by day, and what the backup agent's
+/// one heavy job may take at night.
+const MEMORY_BYTES: u64 = 672 * 1024 * 1024;
 /// The one service that is root, without a network, and ends at once.
 const ROOT: &str = "prepare";
 /// All that it may do as root.

@@ -1,4 +1,4 @@
-//! The four processes of the demo: how each is started, where each is reached, in what order they stop.
+//! The five processes of the demo: how each is started, where each is reached, in what order they stop.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -16,7 +16,8 @@ use crate::http::Http;
 use crate::process::{Service, wait_for_both};
 
 /// The programs cargo builds for the demo, by package.
-pub(crate) const PROGRAMS: [&str; 4] = ["simulator", "prepare", "gateway", "conversation-worker"];
+pub(crate) const PROGRAMS: [&str; 5] =
+    ["simulator", "prepare", "gateway", "conversation-worker", "backup-agent"];
 
 /// What the processes are made of.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub(crate) struct Plan<'a> {
 /// Everything that runs. Fields are dropped, and so killed, in the order in which they stop.
 #[derive(Debug)]
 pub(crate) struct Fleet {
+    backup: Service,
     gateway: Service,
     worker: Service,
     nats: Service,
@@ -50,6 +52,8 @@ pub(crate) struct Fleet {
     pub(crate) gateway_address: String,
     /// `http://host:port` of the worker's health.
     pub(crate) worker_address: String,
+    /// `http://host:port` of the backup agent's health.
+    pub(crate) backup_address: String,
     nats_address: String,
 }
 
@@ -78,7 +82,11 @@ impl Fleet {
             (&mut gateway, || Ok(announced(plan, &http, "gateway"))),
             (&mut worker, || Ok(announced(plan, &http, "conversation-worker"))),
         )?;
+        let mut backup = settings.start("backup-agent", |command| settings.of_backup(command))?;
+        let backup_address =
+            backup.wait_until_ready(|| Ok(announced_alive(plan, &http, "backup-agent")))?;
         Ok(Self {
+            backup,
             gateway,
             worker,
             nats,
@@ -89,6 +97,7 @@ impl Fleet {
             stage,
             gateway_address,
             worker_address,
+            backup_address,
             nats_address: nats_url,
         })
     }
@@ -134,6 +143,7 @@ impl Fleet {
             "chat_page": self.chat_page(),
             "gateway_health": format!("{}/health", self.gateway_address),
             "worker_health": format!("{}/health", self.worker_address),
+            "backup_health": format!("{}/health", self.backup_address),
             "nats": self.nats_address,
         })
     }
@@ -145,6 +155,7 @@ impl Fleet {
 
     fn all(&mut self) -> Vec<(&'static str, &mut Service)> {
         let mut all = vec![
+            ("backup-agent", &mut self.backup),
             ("gateway", &mut self.gateway),
             ("conversation-worker", &mut self.worker),
             ("nats-server", &mut self.nats),
@@ -269,6 +280,14 @@ fn announced(plan: &Plan<'_>, http: &Http, service: &str) -> Option<String> {
     http.is_ok(&format!("{base}/health/ready")).then_some(base)
 }
 
+/// The same, once it lives: how well backups stand also depends on how full this disk is.
+fn announced_alive(plan: &Plan<'_>, http: &Http, service: &str) -> Option<String> {
+    let ready = plan.folder.run(&format!("{service}.ready"));
+    let address = std::fs::read_to_string(ready).ok()?;
+    let base = format!("http://{}", address.trim());
+    http.is_ok(&format!("{base}/health/live")).then_some(base)
+}
+
 fn forget(file: &std::path::Path) -> Result<()> {
     match std::fs::remove_file(file) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -317,6 +336,19 @@ impl Settings<'_> {
             .env("DATABASE_PATH", self.plan.folder.kept("conversation.db"))
             .env("OLLAMA_URL", format!("http://{}/model/ollama", self.simulator));
         model.configure(command, self.simulator);
+    }
+
+    fn of_backup(&self, command: &mut Command) {
+        let folder = self.plan.folder;
+        let database = folder.kept("conversation.db");
+        let password = folder.kept("data/secrets/backup-agent/repository-password");
+        command
+            .env("BACKUP_DIR", folder.kept("backups"))
+            .env("BACKUP_STATE_DIR", folder.kept("data/backup-agent"))
+            .env("BACKUP_SOCKET", folder.run("backup-agent.sock"))
+            .env("BACKUP_DATABASES", format!("conversations={}", database.display()))
+            .env("BACKUP_FOLDERS", format!("config:settings={}", folder.kept("config").display()))
+            .env("BACKUP_REPOSITORY_PASSWORD_FILE", password);
     }
 }
 

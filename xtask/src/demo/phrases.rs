@@ -45,6 +45,8 @@ struct Labels {
     chat_page: &'static str,
     gateway: &'static str,
     worker: &'static str,
+    backup: &'static str,
+    copies: &'static str,
     data: &'static str,
     how: &'static str,
     stop: &'static str,
@@ -52,7 +54,7 @@ struct Labels {
 
 const JAPANESE: Phrases = Phrases {
     building: "ビルドしています（初回は数分かかります）…",
-    starting: "simulator、nats-server、gateway、conversation-worker を起動しています…\n",
+    starting: "simulator、nats-server、gateway、conversation-worker、backup-agent を起動しています…\n",
     stopping: "\n止めています…",
     done: "終わりました。",
     played: Script {
@@ -74,6 +76,8 @@ const JAPANESE: Phrases = Phrases {
         chat_page: "チャット画面",
         gateway: "gateway の状態",
         worker: "conversation-worker の状態",
+        backup: "backup-agent の状態",
+        copies: "会話の控え",
         data: "データ",
         how: "話しかけるには、チャット画面を開くか、次のように送ってください",
         stop: "止めるには Ctrl-C",
@@ -82,7 +86,7 @@ const JAPANESE: Phrases = Phrases {
 
 const ENGLISH: Phrases = Phrases {
     building: "Building (this takes some minutes the first time)…",
-    starting: "Starting simulator, nats-server, gateway and conversation-worker…\n",
+    starting: "Starting simulator, nats-server, gateway, conversation-worker and backup-agent…\n",
     stopping: "\nStopping…",
     done: "Done.",
     played: Script { greeting: "hello! Nice to meet you.", question: "What was the secret word?" },
@@ -101,6 +105,8 @@ const ENGLISH: Phrases = Phrases {
         chat_page: "chat page",
         gateway: "gateway health",
         worker: "conversation-worker health",
+        backup: "backup-agent health",
+        copies: "the conversations' copy",
         data: "data",
         how: "To talk to the bot, open the chat page, or send",
         stop: "Ctrl-C stops everything",
@@ -139,15 +145,19 @@ impl Phrases {
             "content": format!("<@{}> …", fleet.bot_id()),
         });
         format!(
-            "\n{running}\n  {}: {chat_page}\n  {}: {}/health\n  {}: {}/health\n  {}: {}\n\
-             {how}:\n  curl --json '{message}' {chat_page}control/channels/{channel}/messages\n{stop}",
+            "\n{running}\n  {}: {chat_page}\n  {}: {}/health\n  {}: {}/health\n  {}: {}/health\n  {}: {}\n  \
+             {}: {}\n{how}:\n  curl --json '{message}' {chat_page}control/channels/{channel}/messages\n{stop}",
             labels.chat_page,
             labels.gateway,
             fleet.gateway_address,
             labels.worker,
             fleet.worker_address,
+            labels.backup,
+            fleet.backup_address,
             labels.data,
             folder.root().display(),
+            labels.copies,
+            folder.kept("backups/databases/conversations").display(),
             running = labels.running,
             how = labels.how,
             channel = played.channel_id,

@@ -67,7 +67,8 @@ mod tests {
         let (text, file) = flat();
         let names: Vec<&str> =
             file.entries("services").iter().filter_map(|node| node.key()).collect();
-        assert_eq!(names, ["prepare", "nats", "init", "gateway", "conversation-worker"]);
+        let all = ["prepare", "nats", "init", "gateway", "conversation-worker", "backup-agent"];
+        assert_eq!(names, all);
         assert!(!text.contains("profiles:") && !text.contains("demo"), "{text}");
         let networks: Vec<&str> =
             file.entries("networks").iter().filter_map(|node| node.key()).collect();

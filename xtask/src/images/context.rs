@@ -16,7 +16,7 @@ use crate::nats;
 /// did not change is the same layer then, and needs no new download.
 const FILE_TIME_SECONDS: u64 = 1_767_225_600;
 /// Folders that services write to; empty, and owned by uid 1000 in the image.
-const FOLDERS: [&str; 4] = ["config", "data", "logs", "run/secrets"];
+const FOLDERS: [&str; 5] = ["backups", "config", "data", "logs", "run/secrets"];
 
 /// The commit that is built, for labels.
 #[derive(Debug)]

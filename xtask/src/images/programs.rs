@@ -13,7 +13,8 @@ use crate::suite;
 use crate::surroundings;
 
 /// Our programs that live in images.
-pub(crate) const PROGRAMS: [&str; 4] = ["gateway", "conversation-worker", "simulator", "prepare"];
+pub(crate) const PROGRAMS: [&str; 5] =
+    ["gateway", "conversation-worker", "backup-agent", "simulator", "prepare"];
 /// What cargo tells the program it runs, which is us. Some build scripts ask for their own, and
 /// would run again with all that follows whenever we were started in another way.
 const OF_THIS_PROGRAM: [&str; 8] = [

@@ -23,8 +23,14 @@ const REFUSED: [(&str, &str); 8] = [
 ];
 
 /// Settings that containers have from elsewhere, or that make no sense in one.
-const ELSEWHERE: [&str; 5] =
-    ["HEALTH_LISTEN", "INSTANCE_NAME", "KOTONOHA_ON_FAULT", "NATS_PASSWORD", "READY_FILE"];
+const ELSEWHERE: [&str; 6] = [
+    "BACKUP_REPOSITORY_PASSWORD",
+    "HEALTH_LISTEN",
+    "INSTANCE_NAME",
+    "KOTONOHA_ON_FAULT",
+    "NATS_PASSWORD",
+    "READY_FILE",
+];
 
 /// The version that images have where nobody says another.
 const VERSION: &str = env!("CARGO_PKG_VERSION");

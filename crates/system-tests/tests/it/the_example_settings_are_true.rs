@@ -35,7 +35,8 @@ fn compose_alone(key: &str) -> bool {
 fn of_the_code() -> BTreeMap<String, Key> {
     let gateway = keys_of(gateway::config::Config::read);
     let worker = keys_of(conversation_worker::config::Config::read);
-    gateway.into_iter().chain(worker).map(|key| (key.name.clone(), key)).collect()
+    let backup = keys_of(backup_agent::config::Config::read);
+    gateway.into_iter().chain(worker).chain(backup).map(|key| (key.name.clone(), key)).collect()
 }
 
 #[test]
@@ -80,7 +81,10 @@ fn all_services_can_share_one_settings_file() {
     chassis::Common::read(&mut reader);
     conversation_worker::config::Config::read(&mut reader);
     let of_worker = reader.finish(Some(())).expect_err("what is required is empty");
-    for fault in of_gateway.iter().chain(&of_worker) {
+    let mut reader = Reader::new(source());
+    backup_agent::config::Config::read(&mut reader);
+    let of_backup = reader.finish(Some(())).expect_err("what is required is empty");
+    for fault in of_gateway.iter().chain(&of_worker).chain(&of_backup) {
         let text = fault.to_string();
         assert!(!text.contains("not a setting of this service"), "{text}");
     }
