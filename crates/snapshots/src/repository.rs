@@ -98,12 +98,17 @@ impl Repository {
     /// [`Error::Missing`], [`Error::WrongPassword`], or [`Error::Damaged`] when the key or the
     /// config is not what was written.
     pub fn open(place: &Place, password: &SecretString) -> Result<Self, Error> {
-        let watch = Arc::new(Watch::new(place.backend()));
+        Self::open_on(place.backend(), password)
+    }
+
+    /// Opens what a backend reads.
+    fn open_on(backend: Arc<dyn WriteBackend>, password: &SecretString) -> Result<Self, Error> {
+        let watch = Arc::new(Watch::new(backend));
         let at = watch.location();
         let fail = |doing, error| failure(&at, &watch, doing, error);
         if watch.list(FileType::Config).map_err(|e| fail("look for a config", e))?.is_empty() {
             for kept in ALL_FILE_TYPES {
-                let stored = place.backend().list(kept).map_err(|e| fail("look for remains", e))?;
+                let stored = watch.list_unchecked(kept).map_err(|e| fail("look for remains", e))?;
                 if !stored.is_empty() {
                     let found = kept.dirname().to_owned();
                     return Err(Error::Remains { place: at.clone(), found });
@@ -280,3 +285,6 @@ fn config(kind: Kind) -> ConfigOptions {
     }
     options
 }
+
+#[cfg(test)]
+mod tests;

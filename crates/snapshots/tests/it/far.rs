@@ -37,10 +37,10 @@ fn a_repository_elsewhere_keeps_checks_forgets_and_gives_back() -> Result<()> {
     let place = far.place()?;
     let repository = Repository::create(&place, Kind::Images, &password())?;
     let scene = Scene { folder: tempfile::tempdir()?, repository };
-    // More than a window of the reader, in more than one pack.
-    let mut content = noise(1, 20_000_000);
+    // More than two windows of the reader.
+    let mut content = noise(1, 9_000_000);
     scene.take(image("2026-11-19T02:00:00Z"), &content)?;
-    content[10_000_000..10_004_096].copy_from_slice(&noise(2, 4096));
+    content[5_000_000..5_004_096].copy_from_slice(&noise(2, 4096));
     let second = scene.take(image("2026-11-20T02:00:00Z"), &content)?;
 
     let repository = Repository::open(&place, &password())?;
