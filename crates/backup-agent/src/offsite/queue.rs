@@ -1,5 +1,8 @@
 //! The queue of one target: looks, sends, removes, waits, and starts over after whatever happens.
 
+mod carry;
+mod tell;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,14 +10,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use objects::{Envelope, Fault, FaultKind, Object, Target};
-use replica::tree::{Catalogue, Entry, Timelines, TreeError};
+use replica::tree::{Catalogue, Timelines, TreeError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::decide::{Behind, Known, Work, behind, decide};
 use super::far::{Layout, fits, folder_of, timeline_name};
-use super::standing::{Lag, Standing, Trouble};
+use super::standing::{Standing, Trouble};
 
 /// A database whose histories are sent.
 #[derive(Debug, Clone)]
@@ -309,143 +312,10 @@ impl Queue {
         proven.get(&here.database).filter(|(number, _)| *number == here.number).map(|(_, at)| *at)
     }
 
-    /// The manifest never changes, so that it is sent where it is missing.
-    async fn send_manifest(&mut self, here: &Here) -> Result<(), Fault> {
-        let path = here.layout.manifest();
-        let listed = self.listed.get(&here.database);
-        if here.catalogue.entries().is_empty()
-            || listed.is_some_and(|listed| listed.objects.contains_key(&path))
-        {
-            return Ok(());
-        }
-        self.carry(here, &here.root.join("manifest.json"), path).await
-    }
-
-    async fn send(&mut self, here: &Here, entry: &Entry) -> Result<(), Fault> {
-        let file = entry.path(&here.root);
-        match self.carry(here, &file, here.layout.path(entry)).await {
-            // Merged or forgotten since we looked: the next look finds what holds it now.
-            Err(fault) if fault.kind == FaultKind::Local && !file.exists() => Ok(()),
-            result => result,
-        }
-    }
-
-    /// Wraps a file and puts it there under its name.
-    async fn carry(&mut self, here: &Here, file: &Path, path: String) -> Result<(), Fault> {
-        let sent = match &self.envelope {
-            None => self.put(&path, file).await?,
-            Some(envelope) => {
-                let sealed = self.seal(Arc::clone(envelope), file).await?;
-                let result = self.put(&path, &sealed).await;
-                drop(tokio::fs::remove_file(&sealed).await);
-                result?
-            }
-        };
-        if let Some(listed) = self.listed.get_mut(&here.database) {
-            let object = Object { path: path.clone(), size: sent, modified_ms: None };
-            listed.objects.insert(path, object);
-        }
-        self.standing.send_modify(|standing| {
-            standing.sent_files += 1;
-            standing.sent_bytes += sent;
-        });
-        self.tell_bytes();
-        Ok(())
-    }
-
-    async fn put(&self, path: &str, file: &Path) -> Result<u64, Fault> {
-        let about = tokio::fs::metadata(file).await;
-        let size = about.map_err(|error| self.local("put", path, &error))?.len();
-        self.target.put_file(path, file).await?;
-        Ok(size)
-    }
-
-    async fn seal(&self, envelope: Arc<Envelope>, file: &Path) -> Result<PathBuf, Fault> {
-        let (from, to) = (file.to_path_buf(), self.limits.staging.join("sealed"));
-        let (work_to, folder) = (to.clone(), self.limits.staging.clone());
-        let work = tokio::task::spawn_blocking(move || {
-            std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-            envelope.seal_file(&from, &work_to).map_err(|error| error.to_string())
-        });
-        let name = file.display().to_string();
-        match work.await {
-            Ok(Ok(_length)) => Ok(to),
-            Ok(Err(error)) => Err(self.local("wrap", &name, &error)),
-            Err(error) => Err(self.local("wrap", &name, &error)),
-        }
-    }
-
     fn forget(&mut self, database: &str, path: &str) {
         if let Some(listed) = self.listed.get_mut(database) {
             listed.objects.remove(path);
         }
         self.tell_bytes();
-    }
-
-    fn tell_bytes(&self) {
-        let all = self.listed.values().flat_map(|listed| listed.objects.values());
-        let bytes = all.map(|object| object.size).sum();
-        self.standing.send_modify(|standing| standing.bytes_there = bytes);
-    }
-
-    fn tell_lag(&self, tasks: &[Task]) {
-        let recovery = || tasks.iter().flat_map(|task| &task.work.recovery);
-        let since = tasks.iter().filter_map(|task| task.behind.since_ms).min();
-        let lag = Lag {
-            since: since.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
-            bytes: recovery().map(|entry| entry.bytes).sum(),
-            files: recovery().count(),
-            history_files: tasks.iter().map(|task| task.work.history.len()).sum(),
-        };
-        self.standing.send_modify(|standing| standing.lag = Some(lag));
-    }
-
-    fn recovered(&mut self) {
-        self.pressed = false;
-        // Not by borrowing it first: who sends while it is borrowed waits for himself.
-        let was_faulty = self.standing.send_if_modified(|standing| standing.fault.take().is_some());
-        if was_faulty {
-            tracing::info!(target.name = self.target.name(), "a target is reached again");
-        }
-    }
-
-    /// Notes a fault. What was listed is believed no longer: somebody may have cleared up there.
-    fn met(&mut self, fault: &Fault) {
-        self.listed.clear();
-        self.pressed = fault.kind == FaultKind::NoRoom;
-        let known = self.standing.borrow().fault.as_ref().map(|known| known.class);
-        if known != Some(fault.kind.as_str()) {
-            tracing::warn!(target.name = self.target.name(), "failed to {fault}");
-        }
-        self.standing.send_modify(|standing| {
-            Trouble::meet(&mut standing.fault, fault.kind, fault.to_string(), Timestamp::now());
-        });
-    }
-
-    /// Soon what may pass by itself, later what waits for a person.
-    fn wait_after(&self, kind: FaultKind, failures: u32) -> Duration {
-        let least = if kind.may_pass() { self.limits.wait_min } else { self.limits.wait_min * 4 };
-        let doubled = 2_u32.saturating_pow(failures.saturating_sub(1).min(16));
-        least.saturating_mul(doubled).min(self.limits.wait_max)
-    }
-
-    /// What a process that was killed left half wrapped is of no use.
-    fn clear_staging(&self) {
-        match std::fs::remove_dir_all(&self.limits.staging) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                tracing::warn!(%error, path = %self.limits.staging.display(), "cannot clear up");
-            }
-            _ => {}
-        }
-    }
-
-    fn local(&self, doing: &'static str, path: &str, error: &dyn std::fmt::Display) -> Fault {
-        Fault {
-            target: self.target.name().to_owned(),
-            doing,
-            path: path.to_owned(),
-            kind: FaultKind::Local,
-            detail: error.to_string(),
-        }
     }
 }
