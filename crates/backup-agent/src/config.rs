@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use snapshots::{Class, Rules};
 
 use crate::job::Job;
+use crate::offsite::Elsewhere;
 use crate::schedule::{Pattern, Schedule};
 
 use place::Places;
@@ -46,6 +47,8 @@ pub struct Config {
     pub keep: Keep,
     /// The code of the recovery sheet, where somebody gives it here (`BACKUP_SHEET_CODE`).
     pub sheet_code: Option<String>,
+    /// The targets elsewhere.
+    pub elsewhere: Elsewhere,
     /// The limits it keeps to.
     pub limits: Limits,
 }
@@ -144,6 +147,7 @@ impl Config {
         let sheet_code = reader.optional("BACKUP_SHEET_CODE");
         let schedule = schedule(reader);
         let keep = Keep::read(reader);
+        let elsewhere = Elsewhere::read(reader, &state);
         Some(Self {
             repository,
             state,
@@ -154,6 +158,7 @@ impl Config {
             schedule: schedule?,
             keep,
             sheet_code,
+            elsewhere,
             limits: Limits::default(),
         })
     }

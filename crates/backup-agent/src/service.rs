@@ -11,14 +11,15 @@ use objects::Envelope;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::Config;
+use crate::config::{Config, Place};
 use crate::control::Socket;
 use crate::heartbeats::Heartbeats;
+use crate::offsite::{Queues, Source};
 use crate::record::RecordFile;
 use crate::runner::{Counter, Journal, Runner};
 use crate::sheet::{KeyPair, Sheet};
 use crate::work::Workshop;
-use crate::{follow, watch};
+use crate::{copies, follow, watch};
 
 /// Runs the agent until it is told to stop.
 pub async fn run(context: Context, config: Config) -> anyhow::Result<()> {
@@ -44,7 +45,10 @@ pub async fn run(context: Context, config: Config) -> anyhow::Result<()> {
         Arc::new(move |job, stop, say| workshop.work(job, stop, say)),
         config.limits.look_every,
     );
-    watch::declare(&context.health, &config, &journal, 0);
+    let queues = send_elsewhere(&config, &sheet, (&tasks, &stop))?;
+    watch::declare(&context.health, &config, &journal, queues.targets().len());
+    queues.declare(&context.health);
+    tasks.spawn(Queues::figures(queues.watched(), stop.clone()));
     on_the_bus(&context.health, &bus, &stop);
     tasks.spawn(watch::figures(config.clone(), journal, followed.handles(), stop.clone()));
     let carrying = tokio::spawn(carrier.run(bus.clone(), stop.clone()));
@@ -60,6 +64,28 @@ pub async fn run(context: Context, config: Config) -> anyhow::Result<()> {
     tasks.wait().await;
     bus.drain().await;
     Ok(())
+}
+
+/// Lets what is followed be sent to every target.
+fn send_elsewhere(
+    config: &Config,
+    sheet: &Sheet,
+    life: (&TaskTracker, &CancellationToken),
+) -> Result<Queues, Faults> {
+    let source = |place: &Place| Source {
+        database: place.name.clone(),
+        timelines: copies::timelines(&config.repository, place),
+    };
+    let sources: Vec<Source> = config.databases.iter().map(source).collect();
+    let queues = Queues::start(&config.elsewhere, sheet.recipient(), &sources, &config.state, life);
+    queues.map_err(|error| {
+        let problem = (format!("cannot be used: {error}"), format!("を使えません: {error}"));
+        let remedy = (
+            "do what the message says, then start again",
+            "上の内容に従って直してから、もう一度起動してください",
+        );
+        Faults::one("BACKUP_TARGETS", problem, remedy)
+    })
 }
 
 /// The recovery sheet, which is made at the first start.
