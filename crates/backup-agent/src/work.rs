@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use jiff::{SignedDuration, Timestamp};
 use replica::follow::Scan;
-use replica::tree::Timelines;
+use replica::tree::{Judged, Timelines};
 use serde::Serialize;
 use serde_json::{Value, json};
 use snapshots::{Depth, Image, Taken};
@@ -141,12 +141,16 @@ impl Workshop {
     fn thin(&self, place: &Place, now: Timestamp, bench: &mut Bench<'_>) -> anyhow::Result<()> {
         let timelines = copies::timelines(&self.config.repository, place);
         let (rules, now_ms) = (self.config.keep.history(), now.as_millisecond());
-        let mut gone = 0;
         for timeline in timelines.list()? {
             timeline.tree.compact(now_ms)?;
-            let verdicts = timeline.tree.forget(&rules, now_ms)?;
-            gone += verdicts.iter().filter(|verdict| !verdict.reason.stays()).count();
         }
+        // All together: a timeline that was left goes whole once it is too old.
+        let judged = timelines.forget(&rules, now_ms)?;
+        let goes = |one: &Judged| {
+            let files = one.verdicts.iter();
+            files.filter(|verdict| one.goes_whole || !verdict.reason.stays()).count()
+        };
+        let gone: usize = judged.iter().map(goes).sum();
         bench.line(format!("{}: {gone} files of its history let go", place.name));
         Ok(())
     }
