@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream;
+use async_nats::jetstream::stream::DirectGetErrorKind;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::watch;
@@ -231,6 +232,21 @@ impl Bus {
             bytes: info.state.bytes,
             created_unix_ms: u64::try_from(created_ms).unwrap_or_default(),
         })
+    }
+
+    /// The newest message on a subject of a stream; none where nothing is there.
+    pub async fn newest_on(&self, stream: &str, subject: &str) -> Result<Option<Bytes>, BusError> {
+        const DOING: &str = "read a message";
+        let stream = self
+            .jetstream
+            .get_stream_no_info(stream)
+            .await
+            .map_err(|error| BusError::unavailable(DOING)(error.into()))?;
+        match stream.direct_get_last_for_subject(subject).await {
+            Ok(message) => Ok(Some(message.payload)),
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
+            Err(error) => Err(BusError::Unavailable { doing: DOING, reason: chain(&error) }),
+        }
     }
 
     /// Erases one message from a stream and overwrites its bytes (JetStream's secure delete).

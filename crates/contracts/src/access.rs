@@ -99,7 +99,12 @@ pub const CONVERSATION_WORKER: Role = Role {
         Durable { stream: DISCORD_RESULTS.name, name: WORKER_DURABLE },
     ],
     buckets: &[],
-    duties: &[Duty::Erase(DISCORD_EVENTS.name), Duty::Erase(DISCORD_COMMANDS.name)],
+    duties: &[
+        Duty::Erase(DISCORD_EVENTS.name),
+        Duty::Erase(DISCORD_COMMANDS.name),
+        // What was answered already is asked for after the database was brought back.
+        Duty::Look(DISCORD_RESULTS.name),
+    ],
 };
 
 /// Copies streams and buckets away, and says that it did.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bus::{Bus, Outgoing, PublishError, Stored};
 use contracts::command::{CommandResult, FailureClass, Outcome};
+use contracts::stream::DISCORD_RESULTS;
+use contracts::{envelope, subject};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -139,6 +141,9 @@ impl Publishing {
         match outcome {
             Ok(stored) => {
                 metrics::counter!("conversation_outbox_published_total").increment(1);
+                if stored.duplicate {
+                    self.take_up_old_answer(&row).await;
+                }
                 if marks.send((row, stored.sequence)).is_err() {
                     tracing::debug!("mark left to the next start");
                 }
@@ -147,6 +152,27 @@ impl Publishing {
             Err(error) => {
                 tracing::error!(outbox.id = row.id, %error, "row cannot be published");
                 self.give_up(row, &error, marks).await;
+            }
+        }
+    }
+
+    /// A command that the bus had already may have been answered to a database that is no more: one
+    /// that was brought back from a copy of before. Nobody answers it again, so that the answer is
+    /// looked up. Where it is still to come, it comes.
+    async fn take_up_old_answer(&self, row: &OutboxRow) {
+        let Ok(command) = row.id.parse() else { return };
+        let (stream, subject) = (DISCORD_RESULTS.name, subject::result(command));
+        let result = match self.bus.newest_on(stream, &subject).await {
+            Ok(None) => return,
+            Ok(Some(payload)) => {
+                envelope::decode::<CommandResult>(&payload).map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        match result {
+            Ok(result) => self.record(result).await,
+            Err(error) => {
+                tracing::warn!(outbox.id = row.id, error, "what was answered cannot be looked up");
             }
         }
     }
@@ -164,10 +190,11 @@ impl Publishing {
         };
         let outcome =
             Outcome::Failed { class: FailureClass::Invalid, code: None, reason: error.to_string() };
-        let step = RecordResults {
-            results: vec![CommandResult { command, outcome }].into(),
-            now_unix_ms: now_unix_ms(),
-        };
+        self.record(CommandResult { command, outcome }).await;
+    }
+
+    async fn record(&self, result: CommandResult) {
+        let step = RecordResults { results: vec![result].into(), now_unix_ms: now_unix_ms() };
         match self.store.persist(step, &self.around.stop).await {
             Ok(recorded) => {
                 for ended in recorded.ended {
@@ -176,7 +203,7 @@ impl Publishing {
                     }
                 }
             }
-            Err(error) => tracing::error!(%error, "recording that a row cannot be published"),
+            Err(error) => tracing::error!(%error, "recording what became of a command"),
         }
     }
 }

@@ -277,6 +277,9 @@ async fn the_services_do_their_whole_work_with_the_rights_they_have() -> anyhow:
         .await?
         .ack_confirmed()
         .await?;
+    let answered = worker.newest_on("DISCORD_RESULTS", "discord.result.1.0.0.open").await?;
+    assert!(answered.is_some(), "an answer can be looked up after it was taken");
+    assert_eq!(worker.newest_on("DISCORD_RESULTS", "discord.result.9.0.0.open").await?, None);
     // Core NATS.
     let mut drafts = gateway.subscribe("discord.draft.*").await?;
     gateway.flush().await?;
