@@ -1,6 +1,7 @@
 //! Stories told to the whole system.
 #![expect(clippy::print_stdout, reason = "stories print their seed, and why they are skipped")]
 
+mod a_destroyed_database_comes_back;
 mod a_full_disk_loses_nothing;
 mod a_mention_becomes_a_reply;
 mod bad_input_is_survived;
