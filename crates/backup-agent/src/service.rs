@@ -37,7 +37,10 @@ pub async fn run(context: Context, config: Config) -> anyhow::Result<()> {
     let mut sheet = open_sheet(&config)?;
     confirm(&context.health, &config, &mut sheet);
     let followed = follow::begin(&config, &context.health).context("start the followers")?;
-    let workshop = Workshop::new(config.clone(), followed.handles(), journal.clone());
+    let queues = Arc::new(send_elsewhere(&config, &sheet, (&tasks, &stop))?);
+    let (handles, elsewhere) = (followed.handles(), Arc::clone(&queues));
+    let workshop = Arc::new(Workshop::new(config.clone(), handles, journal.clone(), elsewhere));
+    tasks.spawn(Arc::clone(&workshop).merge_minutes(stop.clone()));
     let (runner, counter) = Runner::new(
         config.schedule.clone(),
         journal.clone(),
@@ -45,7 +48,6 @@ pub async fn run(context: Context, config: Config) -> anyhow::Result<()> {
         Arc::new(move |job, stop, say| workshop.work(job, stop, say)),
         config.limits.look_every,
     );
-    let queues = send_elsewhere(&config, &sheet, (&tasks, &stop))?;
     watch::declare(&context.health, &config, &journal, queues.targets().len());
     queues.declare(&context.health);
     tasks.spawn(Queues::figures(queues.watched(), stop.clone()));

@@ -3,8 +3,11 @@
 //! Nothing that fails keeps the rest from being done: one database in trouble, or one file that
 //! cannot be read, is no reason to have no copy of the others. At the end all of it is told.
 
+mod minutes;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -14,11 +17,13 @@ use replica::tree::{Judged, Timelines};
 use serde::Serialize;
 use serde_json::{Value, json};
 use snapshots::{Depth, Image, Taken};
+use tokio::runtime::Handle as Runtime;
 
 use crate::archive::Archive;
 use crate::config::{Config, Place};
 use crate::follow::Handle;
 use crate::job::Job;
+use crate::offsite::Queues;
 use crate::runner::{Done, Journal, Stop};
 use crate::verify::{self, Tier};
 use crate::{copies, exports};
@@ -37,6 +42,11 @@ pub struct Workshop {
     config: Config,
     followed: Vec<Handle>,
     journal: Journal,
+    elsewhere: Arc<Queues>,
+    runtime: Runtime,
+    /// Up to which transaction minutes are merged, by database; held while they are, so that no
+    /// two merge the same.
+    merged: Mutex<BTreeMap<String, u64>>,
 }
 
 /// What a job has done so far.
@@ -49,9 +59,16 @@ struct Bench<'a> {
 }
 
 impl Workshop {
-    /// A workshop over what is followed.
-    pub fn new(config: Config, followed: Vec<Handle>, journal: Journal) -> Self {
-        Self { config, followed, journal }
+    /// A workshop over what is followed and where it is sent; to be made within the runtime that
+    /// asks far sides.
+    pub fn new(
+        config: Config,
+        followed: Vec<Handle>,
+        journal: Journal,
+        elsewhere: Arc<Queues>,
+    ) -> Self {
+        let (runtime, merged) = (Runtime::current(), Mutex::default());
+        Self { config, followed, journal, elsewhere, runtime, merged }
     }
 
     /// Does a job.
@@ -142,7 +159,7 @@ impl Workshop {
         let timelines = copies::timelines(&self.config.repository, place);
         let (rules, now_ms) = (self.config.keep.history(), now.as_millisecond());
         for timeline in timelines.list()? {
-            timeline.tree.compact(now_ms)?;
+            self.merge(&timeline.tree, now_ms)?;
         }
         // All together: a timeline that was left goes whole once it is too old.
         let judged = timelines.forget(&rules, now_ms)?;
@@ -170,7 +187,7 @@ impl Workshop {
         let Some(timeline) = timelines.current()? else {
             bail!("there is no history yet; the first full copy begins it");
         };
-        timeline.tree.compact(Timestamp::now().as_millisecond())?;
+        self.merge(&timeline.tree, Timestamp::now().as_millisecond())?;
         let name = &place.name;
         match timeline.tree.differential()? {
             None => bench.line(format!("{name}: nothing changed since the last copy")),
@@ -221,16 +238,26 @@ impl Workshop {
             repository,
             depth: Depth::Everything,
         };
+        let dice = |below: usize| rand::random_range(0..below.max(1));
+        // One far side each time: of several each has its turn some week.
+        let targets = self.elsewhere.targets();
+        let target = targets.get(dice(targets.len()));
+        let fetch = |database: &str, into: &Path| {
+            let target = target.context("name a target in BACKUP_TARGETS")?;
+            verify::fetch(target, Some(self.elsewhere.envelope()), &self.runtime, database, into)
+        };
+        let elsewhere =
+            target.map(|target| verify::Elsewhere { name: target.name(), fetch: &fetch });
         let copies = verify::Copies {
             databases: databases.collect(),
             images: vec![whole(images)],
             folders: if config.folders.is_empty() { Vec::new() } else { vec![whole(folders)] },
-            elsewhere: Vec::new(),
+            elsewhere: elsewhere.into_iter().collect(),
         };
         let how = verify::How {
             scratch: config.repository.join(SCRATCH),
             rpo: RPO,
-            dice: &|below| rand::random_range(0..below.max(1)),
+            dice: &dice,
             stop: &|| bench.stop.is_told(),
             say: bench.say,
         };
