@@ -26,6 +26,8 @@ pub(crate) const IMAGES: [&str; 6] =
 const OTHER_PEOPLES: &str = "nats";
 /// No image of ours is larger.
 const LARGEST_BYTES: u64 = 15_000_000;
+/// But the one that speaks to every kind of place where copies may lie.
+const WITH_FAR_SIDES: (&str, u64) = ("backup-agent", 24_000_000);
 /// What stands before the service in an image's name, unless people say otherwise.
 const NAMESPACE: &str = "kotonoha";
 
@@ -96,10 +98,12 @@ pub(crate) fn assemble(docker: &Docker, profile: Profile) -> Result<Built> {
         let name = image_name(image);
         build_image(docker, &workspace, &context, (image, &name), false)?;
         let bytes = docker.inspect("image", &name)?["Size"].as_u64().context("read its size")?;
+        let (with_far_sides, larger) = WITH_FAR_SIDES;
+        let largest = if image == with_far_sides { larger } else { LARGEST_BYTES };
         ensure!(
-            profile == Profile::Quick || image == OTHER_PEOPLES || bytes <= LARGEST_BYTES,
+            profile == Profile::Quick || image == OTHER_PEOPLES || bytes <= largest,
             "keep {name} below {} MB: it is {:.2} MB",
-            LARGEST_BYTES / 1_000_000,
+            largest / 1_000_000,
             megabytes(bytes)
         );
         sizes.push((name, bytes));

@@ -17,7 +17,8 @@ use crate::suite;
 use crate::surroundings::{self, free_port};
 
 /// The doors, as `docs/containers.md` names them: port, and what answers 200 behind it.
-const DOORS: [(u16, &str); 3] = [(8080, "/health"), (8081, "/health"), (8222, "/healthz")];
+const DOORS: [(u16, &str); 4] =
+    [(8080, "/health"), (8081, "/health"), (8082, "/health/live"), (8222, "/healthz")];
 /// Where the NATS CLI goes.
 const NATS: u16 = 4222;
 

@@ -32,7 +32,7 @@ const IDLE_BYTES: u64 = 100 * 1024 * 1024;
 /// The network on whose side of the machine Discord is played.
 const STAGE_NETWORK: &str = "kotonoha-stage";
 /// After this long without a message, nothing of the last one is left to be written.
-const SETTLED_AFTER: Duration = Duration::from_secs(150);
+const SETTLED_AFTER: Duration = Duration::from_secs(240);
 
 /// The house under test.
 struct Home<'a> {
@@ -141,7 +141,8 @@ impl Home<'_> {
         })?;
         book.hold("home_keeps_its_secrets_apart", || folders::expect_apart(&all, &self.folder))?;
         // What went before is written down by now: nats-server notes where its streams stand up
-        // to two minutes after their last message.
+        // to two minutes after their last message, and the backups merge the last minute once it is
+        // over, and with it the sign of life that follows what was said.
         pause(SETTLED_AFTER)?;
         let seconds = idle.as_secs();
         book.hold(

@@ -215,13 +215,15 @@ pub(crate) async fn erased(house: &House, stream: &str, sequence: u64) -> bool {
     let database = house.database().await;
     let newest = house.bus.stream_state(stream::DISCORD_EVENTS.name).await.unwrap().last_sequence;
     let settled = eventually(async || {
-        let (taken, waiting): (i64, i64) = sqlx::query_as(
-            "SELECT (SELECT max(last_sequence) FROM cursors), (SELECT count(*) FROM erasures)",
+        // What was published and is not marked yet is erased once it is.
+        let (taken, waiting, unmarked): (i64, i64, i64) = sqlx::query_as(
+            "SELECT (SELECT max(last_sequence) FROM cursors), (SELECT count(*) FROM erasures), \
+             (SELECT count(*) FROM outbox WHERE stream_sequence IS NULL AND purpose <> 'usage')",
         )
         .fetch_one(&database)
         .await
         .unwrap();
-        (taken.cast_unsigned() >= newest && waiting == 0).then_some(())
+        (taken.cast_unsigned() >= newest && waiting == 0 && unmarked == 0).then_some(())
     })
     .await;
     // Erasing tells whether there was anything left to erase.
