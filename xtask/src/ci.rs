@@ -80,7 +80,7 @@ pub(crate) fn run() -> Result<()> {
     let shown = tested.and_then(|()| log.step("demo", demonstrate));
     let contained = shown.and_then(|()| {
         log.step("containers", || {
-            let tally = containers::perform(&containers::Arguments::default())?;
+            let tally = containers::perform(&containers::Arguments::of_ci())?;
             let held = tally.failed == 0;
             if let Some(outcome) = &mut outcome {
                 outcome.include(tally)?;

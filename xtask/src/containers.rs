@@ -31,13 +31,13 @@ use book::Book;
 use engine::Engine;
 use project::Project;
 
-/// How long silence is watched unless somebody asks for more.
+/// How long silence is watched unless somebody asks for another time.
 const IDLE_SECONDS: u64 = 45;
 
 /// Build the images, run the Compose profiles on a Docker engine, and check what they promise.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// How long nothing is said while writes to disk are counted.
+    /// How long nothing is said while writes to disk are counted; 0 leaves it out.
     #[arg(long, value_name = "SECONDS", default_value_t = IDLE_SECONDS)]
     idle: u64,
     /// Build the images as they are released, not faster.
@@ -51,13 +51,12 @@ pub(crate) struct Arguments {
     only: Vec<String>,
 }
 
-impl Default for Arguments {
-    fn default() -> Self {
-        Self { idle: IDLE_SECONDS, release: false, as_built: false, only: Vec::new() }
-    }
-}
-
 impl Arguments {
+    /// What every change is held to. Silence is left out: it takes five minutes of waiting.
+    pub(crate) fn of_ci() -> Self {
+        Self { idle: 0, release: false, as_built: false, only: Vec::new() }
+    }
+
     fn wants(&self, part: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|wanted| wanted == part)
     }
