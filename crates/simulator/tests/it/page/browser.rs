@@ -134,9 +134,18 @@ impl Browser {
         self.send(Method::POST, "/goog/cdp/execute", Some(body)).await
     }
 
-    /// Opens an address.
+    /// Opens an address. Where this machine's networks change just then, as containers that come and
+    /// go make them, the browser drops what it is loading: then it is opened again.
     pub(super) async fn go(&self, url: &str) {
-        self.send(Method::POST, "/url", Some(json!({"url": url}))).await;
+        for _try in 0..3 {
+            self.send(Method::POST, "/url", Some(json!({"url": url}))).await;
+            let said = self.console().await;
+            if !said.iter().any(|line| line.contains("ERR_NETWORK_CHANGED")) {
+                assert_eq!(said, Vec::<String>::new(), "{url}");
+                return;
+            }
+        }
+        panic!("the networks of this machine change all the time: {url}");
     }
 
     /// Runs the body of a function in the page and returns what it returns.
