@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chassis::{Reader, SecretString};
-use jiff::tz::TimeZone;
 use snapshots::{Class, Rules};
 
 use crate::job::Job;
@@ -17,7 +16,6 @@ use place::Places;
 
 pub use place::Place;
 
-const TIME_ZONE_DEFAULT: &str = "Asia/Tokyo";
 /// The wall-clock times of each job.
 const TIMES: [(Job, &str, &str); 4] = [
     (Job::Full, "BACKUP_FULL_AT", "0 2 * * *"),
@@ -205,26 +203,9 @@ fn schedule(reader: &mut Reader) -> Option<Schedule> {
             Some((job, reader.or(key, default)))
         })
         .collect();
-    Some(Schedule { patterns: patterns?, zone: zone(reader)? })
-}
-
-fn zone(reader: &mut Reader) -> Option<TimeZone> {
-    let name = reader.or("TZ", TIME_ZONE_DEFAULT.to_owned());
-    let zone = TimeZone::get(&name).ok();
-    if zone.is_none() {
-        reader.fault(
-            "TZ",
-            (
-                format!("is \"{name}\", which is no time zone"),
-                format!("の値「{name}」はタイムゾーンではありません"),
-            ),
-            (
-                "write a name of the IANA database such as Asia/Tokyo",
-                "Asia/Tokyo のような IANA の名前を書いてください",
-            ),
-        );
-    }
-    zone
+    // Read whatever is wrong with the patterns: all faults are told at once.
+    let zone = reader.time_zone();
+    Some(Schedule { patterns: patterns?, zone: zone? })
 }
 
 impl Keep {

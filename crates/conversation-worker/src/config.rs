@@ -18,7 +18,6 @@ const TURNS_PER_GUILD_DEFAULT: u32 = 500;
 const CALLS_DEFAULT: usize = 64;
 const CALLS_MAX: usize = 10_000;
 const TURN_SECONDS_DEFAULT: Duration = Duration::from_mins(5);
-const TIME_ZONE_DEFAULT: &str = "Asia/Tokyo";
 
 /// The worker's settings.
 #[derive(Debug, Clone)]
@@ -72,7 +71,7 @@ impl Config {
             user: reader.or("TURNS_PER_USER_PER_DAY", TURNS_PER_USER_DEFAULT),
             guild: reader.or("TURNS_PER_GUILD_PER_DAY", TURNS_PER_GUILD_DEFAULT),
         };
-        let time_zone = time_zone(reader);
+        let time_zone = reader.time_zone();
         let calls_max = reader.in_range("MODEL_CALLS_MAX", CALLS_DEFAULT, 1..=CALLS_MAX);
         let turn_time_max = reader.duration_seconds("TURN_SECONDS_MAX", TURN_SECONDS_DEFAULT);
         let instance = reader.or("INSTANCE_NAME", "conversation-worker".to_owned());
@@ -170,25 +169,6 @@ impl fmt::Display for HttpAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
-}
-
-fn time_zone(reader: &mut Reader) -> Option<jiff::tz::TimeZone> {
-    let name = reader.or("TZ", TIME_ZONE_DEFAULT.to_owned());
-    let zone = jiff::tz::TimeZone::get(&name).ok();
-    if zone.is_none() {
-        reader.fault(
-            "TZ",
-            (
-                format!("is \"{name}\", which is no time zone"),
-                format!("の値「{name}」はタイムゾーンではありません"),
-            ),
-            (
-                "write a name of the IANA database such as Asia/Tokyo",
-                "Asia/Tokyo のような IANA の名前を書いてください",
-            ),
-        );
-    }
-    zone
 }
 
 #[cfg(test)]

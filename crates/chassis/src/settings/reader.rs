@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use secrecy::SecretString;
 
 use super::fault::{Fault, Faults};
@@ -15,6 +16,9 @@ use super::guess::nearest;
 use super::source::{CONFIG_KEY, RawValue, Source};
 use crate::check::{Finding, Need};
 use crate::words::Words;
+
+/// Where nobody says another: people's days are Japan's, as the seeds have them.
+const TIME_ZONE_DEFAULT: &str = "Asia/Tokyo";
 
 /// How much of an offending value a message repeats.
 const SHOWN_CHARACTERS_MAX: usize = 60;
@@ -119,6 +123,26 @@ impl Reader {
     /// A path with a default.
     pub fn path_or(&mut self, key: &str, default: &str) -> PathBuf {
         PathBuf::from(self.or(key, default.to_owned()))
+    }
+
+    /// The time zone of the house (`TZ`), by which days begin and schedules run.
+    pub fn time_zone(&mut self) -> Option<TimeZone> {
+        let name = self.or("TZ", TIME_ZONE_DEFAULT.to_owned());
+        let zone = TimeZone::get(&name).ok();
+        if zone.is_none() {
+            self.fault(
+                "TZ",
+                (
+                    format!("is \"{name}\", which is no time zone"),
+                    format!("の値「{name}」はタイムゾーンではありません"),
+                ),
+                (
+                    "write a name of the IANA database such as Asia/Tokyo",
+                    "Asia/Tokyo のような IANA の名前を書いてください",
+                ),
+            );
+        }
+        zone
     }
 
     /// A length of time given in seconds, fractions allowed (`0.5`), at most ten years.
