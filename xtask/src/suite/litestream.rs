@@ -22,7 +22,7 @@ const LIBRARY: [&str; 2] =
 #[derive(Debug)]
 pub(crate) struct Litestream {
     program: PathBuf,
-    library: Option<PathBuf>,
+    vfs: Option<PathBuf>,
 }
 
 impl Litestream {
@@ -30,21 +30,21 @@ impl Litestream {
     pub(crate) fn provide() -> Result<Self> {
         let folder = python::environment_of_list("litestream-venv", PROGRAM)?;
         let program = folder.join("bin").join("litestream");
-        let library = match library() {
+        let vfs = match library() {
             Ok(library) => Some(library),
             Err(error) => {
                 say::aside(&format!("going on without litestream's library: {error:#}"));
                 None
             }
         };
-        Ok(Self { program, library })
+        Ok(Self { program, vfs })
     }
 
     /// Gives a chore the names under which tests find them.
     pub(crate) fn name_in(&self, command: &mut Command) {
         command.env("KOTONOHA_LITESTREAM", &self.program);
-        if let Some(library) = &self.library {
-            command.env("KOTONOHA_LITESTREAM_VFS", library);
+        if let Some(vfs) = &self.vfs {
+            command.env("KOTONOHA_LITESTREAM_VFS", vfs);
         }
     }
 }
