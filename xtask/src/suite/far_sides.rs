@@ -16,6 +16,9 @@ const STORE: &str = "moto[server]==5.2.5";
 const PROGRAMS: [(&str, &str); 3] =
     [("rclone", "rclone"), ("sshd", "openssh-server"), ("age", "age")];
 
+/// The one among them that Debian runs as a service.
+const SERVER: &str = "sshd";
+
 /// What was found or fetched; what is missing is skipped by name.
 #[derive(Debug)]
 pub(crate) struct FarSides {
@@ -49,6 +52,8 @@ fn programs() -> Result<()> {
     let missing: Vec<_> = PROGRAMS
         .iter()
         .filter(|(program, _)| !is_there(program))
+        // A server that is installed where services are looked after is started, and stays.
+        .filter(|(program, _)| *program != SERVER || !are_services_started())
         .map(|(_, package)| *package)
         .collect();
     if missing.is_empty() {
@@ -57,6 +62,12 @@ fn programs() -> Result<()> {
     let names = missing.join(", ");
     ensure!(debian::can_install(), "install {names} with this system's package manager");
     debian::install(&missing).with_context(|| format!("install {names}"))
+}
+
+/// Whether this machine starts the services it gets (source: `sd_booted(3)`): nobody who runs tests
+/// has asked for an open port.
+fn are_services_started() -> bool {
+    Path::new("/run/systemd/system").is_dir()
 }
 
 /// Servers stand where only root's `PATH` leads.
