@@ -1,4 +1,5 @@
-//! Removes from the bus what was deleted in Discord, until nothing of it is left.
+//! Removes from the bus what was deleted in Discord, until nothing of it is left; and, where that
+//! is done, once a minute what else has time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,8 @@ const RETRY_DELAY: Duration = Duration::from_secs(2);
 /// Erases until told to stop.
 pub async fn run(store: Store, bus: Bus, asked: Arc<Notify>, stop: CancellationToken) {
     let mut tidied: Option<Instant> = None;
-    let mut beats = 0;
+    // What the sign of life was told last.
+    let mut told = 0;
     loop {
         let wait = match erase_all(&store, &bus).await {
             Ok(true) => LOOK_EVERY,
@@ -35,7 +37,7 @@ pub async fn run(store: Store, bus: Bus, asked: Arc<Notify>, stop: CancellationT
             if let Err(error) = store.write(Tidy { now_unix_ms: now_unix_ms() }).await {
                 tracing::debug!(%error, "tidying is put off");
             }
-            beats = beat(&store, beats).await;
+            told = beat(&store, told).await;
             store.forget_copies();
         }
         tokio::select! {
